@@ -1,0 +1,189 @@
+"""Run a heavy stage in a process of its own, and be that process: one JSON job in, JSON event lines out.
+
+Torch and MLX are loaded only in such processes, so that their memory goes back when a stage ends and so that the
+command line, the hooks and doit stay fast. A worker dies with its parent: a half-done stage never runs on unseen.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from .errors import ExitCode, PortError, Problem
+from .openblas import preload
+
+Event = dict[str, Any]
+OnEvent = Callable[[Event], None]
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_TAIL = 40  # lines of a crashed worker's stderr that the message quotes
+
+
+class Emit:
+    """What a worker tells its parent while it runs; every method writes one JSON line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def event(self, **fields: Any) -> None:
+        self._stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def progress(self, done: int, total: int, unit: str, what: str) -> None:
+        """Report `done` of `total` in `unit` ("B", "tensors", "modules", "files")."""
+        self.event(event="progress", done=done, total=total, unit=unit, what=what)
+
+    def log(self, text: str) -> None:
+        self.event(event="log", text=text)
+
+
+def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = None, mlx: bool = False) -> Event:
+    """Run `python -m module job.json` and return its result event.
+
+    `mlx=True` preloads an OpenBLAS where one is found. Raises PortError with the worker's own problems, or with the
+    tail of its stderr when it crashed. An interrupt here ends the worker before it is raised again.
+    """
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if mlx:
+        env = preload(env)
+    with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
+        job_file = Path(folder) / "job.json"
+        job_file.write_text(json.dumps(job), encoding="utf-8")
+        command = [sys.executable, "-m", module, str(job_file)]
+        process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone, which then ends the worker
+        )
+        tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
+        reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
+        reader.start()
+        try:
+            result = _follow(process, on_event)
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            reader.join(timeout=5)
+    return _judge(module, process.returncode, result, tail)
+
+
+def _drain(stream: TextIO | None, tail: collections.deque[str]) -> None:
+    for line in stream or ():
+        tail.append(line.rstrip())
+
+
+def _follow(process: subprocess.Popen[str], on_event: OnEvent | None) -> Event | None:
+    last: Event | None = None
+    for line in process.stdout or ():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # a library's print: not ours
+        if not isinstance(event, dict):
+            continue
+        if event.get("event") in ("result", "error"):
+            last = event
+        elif on_event is not None:
+            on_event(event)
+    process.wait()
+    return last
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the worker and whatever it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=2)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _judge(module: str, status: int, last: Event | None, tail: collections.deque[str]) -> Event:
+    if last is not None and last["event"] == "error":
+        problems = [Problem(p["where"], p["problem"], p.get("hint", "")) for p in last["problems"]]
+        raise PortError(problems, ExitCode(last.get("code", 1)))
+    if status == 0 and last is not None:
+        return last
+    stage = module.removeprefix("portwright.")
+    if status < 0:
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+        hint = "too little memory is the usual reason" if name == "SIGKILL" else "run it again"
+        raise PortError(Problem(stage, f"the worker was ended by {name}", hint))
+    said = "\n".join(tail).strip() or "it said nothing"
+    missing = _missing_package(tail)
+    bug = "this is a bug in portwright: report it with the text above"
+    hint = f"pip install 'portwright[{missing}]'" if missing else bug
+    raise PortError(Problem(stage, f"the worker failed with status {status}:\n{said}", hint))
+
+
+def _missing_package(tail: collections.deque[str]) -> str | None:
+    """Name the extra that brings the package which the worker could not import."""
+    extras = {"torch": "reference", "transformers": "reference", "diffusers": "reference", "mlx": "mlx"}
+    extras |= dict.fromkeys(("numpy", "safetensors", "huggingface_hub", "blake3", "black", "rich", "filelock"), "build")
+    for line in reversed(tail):
+        if line.startswith("ModuleNotFoundError: No module named '"):
+            return extras.get(line.split("'")[1].split(".")[0])
+    return None
+
+
+def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
+    """Be a worker: read the job named on the command line, run it, print its result or its problems, exit."""
+    _die_with_parent()
+    stream, sys.stdout = sys.stdout, sys.stderr  # a library's print must not look like an event
+    emit = Emit(stream)
+    try:
+        job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        result = run(job, emit)
+    except PortError as error:
+        problems = [{"where": p.where, "problem": p.problem, "hint": p.hint} for p in error.problems]
+        emit.event(event="error", problems=problems, code=int(error.code))
+        raise SystemExit(int(error.code)) from None
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = str(error.filename or "")
+        hint = "free some space and run it again" if error.errno in (27, 28, 122) else ""  # EFBIG, ENOSPC, EDQUOT
+        emit.event(event="error", problems=[{"where": where, "problem": error.strerror, "hint": hint}], code=1)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+    emit.event(event="result", **result)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel (Linux) to kill this process when its parent dies; elsewhere watch the parent's id."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request
+            os._exit(1)
+        return
+
+    def watch() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
