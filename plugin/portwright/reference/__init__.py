@@ -1,0 +1,1 @@
+"""The torch side: build a reference model, redraw its weights, make its probes. Runs in worker processes only."""

@@ -1,0 +1,106 @@
+"""Build a reference model from its class and the config that its library saves."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+
+from portwright.errors import ExitCode, PortError, Problem
+
+# Keys that libraries write into a saved config for themselves.
+BOOKKEEPING = frozenset({"architectures", "transformers_version", "_class_name", "_diffusers_version", "portwright"})
+
+
+def not_built(where: str, problem: str, hint: str = "") -> PortError:
+    """The error for a reference that cannot be built or run."""
+    return PortError(Problem(where, problem, hint), ExitCode.NOT_BUILT)
+
+
+def load_class(reference: str) -> type[torch.nn.Module]:
+    """Import `module:Class`; a bare transformers `model_type` such as `bert` is looked up in its mapping.
+
+    Raises PortError (NOT_BUILT) when the module or class is missing or is no `nn.Module`.
+    """
+    if ":" not in reference:
+        reference = reference_of_model_type(reference)
+    module_name, _, class_name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        cls = getattr(module, class_name)
+    except Exception as error:
+        raise not_built(reference, f"cannot import it: {error}", "the form is module:Class, importable here") from error
+    if not (isinstance(cls, type) and issubclass(cls, torch.nn.Module)):
+        raise not_built(reference, "is not an nn.Module class (or a needed library is missing)")
+    return cls
+
+
+def reference_of_model_type(model_type: str) -> str:
+    """The base class that transformers maps a `model_type` to, as `transformers:Class`."""
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    name = MODEL_MAPPING_NAMES.get(model_type)
+    if name is None:
+        raise not_built(model_type, "is neither module:Class nor a model_type of transformers")
+    return f"transformers:{name if isinstance(name, str) else name[0]}"
+
+
+def library_config(cls: type[torch.nn.Module], config: dict[str, Any]) -> Any:
+    """The transformers config object for a plain config dict, with eager attention and no cache."""
+    made = cls.config_class.from_dict({k: v for k, v in config.items() if k != "portwright"})
+    eager(made)
+    return made
+
+
+def eager(config: Any) -> None:
+    """Choose, in a config and its sub-configs, the implementations whose source says what they compute."""
+    config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
+    if getattr(config, "use_cache", None) is True:
+        config.use_cache = False
+    for name in getattr(config, "sub_configs", None) or {}:
+        if getattr(config, name, None) is not None:
+            eager(getattr(config, name))
+
+
+def build(reference: str, config: dict[str, Any], seed: int) -> torch.nn.Module:
+    """A float32 model on the CPU, in eval mode, with the library's default initialisation under `seed`.
+
+    `config` is a library `config.json`, or `{"kwargs": {...}}` for a plain class.
+    """
+    cls = load_class(reference)
+    torch.manual_seed(seed)
+    try:
+        if hasattr(cls, "config_class") and cls.config_class is not None:
+            model = cls(library_config(cls, config))
+        elif hasattr(cls, "from_config") and hasattr(cls, "config_name"):
+            model = cls.from_config({k: v for k, v in config.items() if k not in BOOKKEEPING})
+        else:
+            model = cls(**plain_kwargs(reference, config))
+    except PortError:
+        raise
+    except Exception as error:
+        raise not_built(reference, f"its constructor failed: {type(error).__name__}: {error}") from error
+    return model.float().eval().requires_grad_(False)
+
+
+def plain_kwargs(reference: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments for a plain class: `config["kwargs"]`, and nothing else beside our own key."""
+    extra = sorted(set(config) - {"kwargs", "portwright"})
+    if extra:
+        raise not_built(reference, f"unknown config keys {extra}", 'a plain class takes {"kwargs": {...}}')
+    kwargs = config.get("kwargs", {})
+    if not isinstance(kwargs, dict):
+        raise not_built(reference, "config['kwargs'] is not an object")
+    return kwargs
+
+
+def saved_config(model: torch.nn.Module, config: dict[str, Any]) -> dict[str, Any]:
+    """The config as the library itself completes it (defaults filled in), ready for JSON."""
+    own = getattr(model, "config", None)
+    if own is not None and hasattr(own, "to_dict"):
+        return dict(own.to_dict())
+    if own is not None and hasattr(own, "items"):
+        return {k: v for k, v in own.items() if not k.startswith("_") or k == "_class_name"}
+    return dict(config)

@@ -1,0 +1,188 @@
+"""Probes: the inputs that a reference is observed and compared on, made from its signature and config."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from portwright.reference.build import not_built
+from portwright.reference.named_inputs import Sizes, make_input, optional_inputs, sizes_of
+from portwright.reference.search import search_inputs
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One call of the model: tensors by argument name, and the other arguments as JSON values."""
+
+    name: str
+    tensors: Mapping[str, torch.Tensor]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    observed: bool = True  # False: codegen never sees it, so it can only be passed by being right
+    tags: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """Fresh keyword arguments, cloned, so that no run can change another's inputs."""
+        return {**{k: v.clone() for k, v in self.tensors.items()}, **self.kwargs}
+
+
+# name, sequence length, batch, observed, which optional inputs
+PLANS = (
+    ("all", 13, 2, True, "all"),
+    ("bare", 9, 2, True, "none"),
+    ("unseen-all", 17, 3, False, "all"),
+    ("unseen-bare", 6, 1, False, "none"),
+)
+
+
+def make_probes(
+    model: torch.nn.Module, config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> list[Probe]:
+    """Probes of odd lengths, non-square pictures, batches of 1 to 3, padded masks; some with `observed=False`.
+
+    `overrides` maps an argument's name to its value (number, string, list), to `{"shape": [...], "dtype": "..."}`
+    for a tensor that cannot be inferred, or to null to leave an optional argument out.
+    Raises PortError (NOT_BUILT) when no inputs are found that the model runs on.
+    """
+    given = dict(overrides or {})
+    names = forward_arguments(model)
+    found = from_names(model, names, given)
+    if found and runs(model, found[0]):
+        return [p for p in found if runs(model, p)]
+    found = search_probes(model, names, given)
+    if not found:
+        raise not_built(
+            type(model).__name__,
+            "found no inputs that its forward accepts",
+            "give them: --inputs inputs.safetensors, or their shapes",
+        )
+    return found
+
+
+def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
+    """The named parameters of `forward`, decorators looked through."""
+    parameters = inspect.signature(inspect.unwrap(type(model).forward)).parameters
+    return {k: p for k, p in list(parameters.items())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def from_names(
+    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
+) -> list[Probe]:
+    """Probes by the field's argument names (`input_ids`, `pixel_values`, `timestep`, ...); [] if one is unknown."""
+    required, optional = optional_inputs(model, names)
+    if required is None:
+        return []
+    plans = list(PLANS)
+    plans += [(f"only-{one}", 8, 2, True, one) for one in optional if len(optional) > 1]
+    probes = []
+    for index, (title, length, batch, observed, which) in enumerate(plans):
+        sizes = sizes_of(model, length, batch, variant=index)
+        wanted = required + [o for o in optional if which in ("all", o)]
+        probe = probe_of(model, title, wanted, sizes, given, seed=100 + index, observed=observed)
+        if probe is None:
+            return []
+        probes.append(probe)
+    limit = sizes_of(model, 1, 1, variant=0).positions
+    if limit and "input_ids" in required and limit > 17:
+        sizes = sizes_of(model, min(limit, 512), 1, variant=1)
+        long = probe_of(model, "unseen-long", required, sizes, given, seed=199, observed=False, tags=("long",))
+        probes += [long] if long is not None else []
+    return probes
+
+
+def probe_of(
+    model: torch.nn.Module,
+    title: str,
+    wanted: list[str],
+    sizes: Sizes,
+    given: Mapping[str, Any],
+    seed: int,
+    observed: bool,
+    tags: tuple[str, ...] = (),
+) -> Probe | None:
+    """One probe of the named inputs; None when a name is not known and not given."""
+    g = torch.Generator().manual_seed(seed)
+    tensors: dict[str, torch.Tensor] = {}
+    kwargs: dict[str, Any] = {}
+    for name in wanted:
+        if name in given:
+            continue
+        value = make_input(model, name, sizes, g)
+        if value is None:
+            return None
+        tensors[name] = value
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            tensors[name] = drawn(value, g)
+        elif value is not None:
+            kwargs[name] = value
+    return Probe(title, tensors, kwargs, seed, observed, tags)
+
+
+def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
+    """A random tensor of `{"shape": [...], "dtype": "float32", "high": 10}`."""
+    dtype = getattr(torch, spec.get("dtype", "float32"))
+    shape = tuple(spec["shape"])
+    if dtype == torch.bool:
+        return torch.rand(shape, generator=g) > 0.4
+    if dtype.is_floating_point:
+        return torch.randn(shape, generator=g).to(dtype)
+    return torch.randint(spec.get("low", 0), spec.get("high", 2), shape, generator=g).to(dtype)
+
+
+def search_probes(
+    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
+) -> list[Probe]:
+    """Probes of a plain module: shapes tried from the layers that could consume each argument."""
+    fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
+    drawn_shapes = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
+    left = {k: p for k, p in names.items() if k not in fixed and given.get(k, 0) is not None}
+    return [
+        Probe(title, tensors, fixed, seed, observed)
+        for title, tensors, seed, observed in search_inputs(model, left, drawn_shapes, fixed, drawn)
+    ]
+
+
+def runs(model: torch.nn.Module, probe: Probe) -> bool:
+    """Whether the model accepts the probe."""
+    try:
+        with torch.no_grad():
+            model(**probe.arguments())
+    except Exception:
+        return False
+    return True
+
+
+def write_probe(path: Path, probe: Probe) -> None:
+    """Write the inputs.safetensors form: tensors by argument name, the rest as metadata."""
+    metadata = {
+        "kwargs": json.dumps(dict(probe.kwargs), sort_keys=True),
+        "name": probe.name,
+        "seed": str(probe.seed),
+        "observed": json.dumps(probe.observed),
+        "tags": json.dumps(list(probe.tags)),
+    }
+    save_file({k: v.contiguous() for k, v in probe.tensors.items()}, str(path), metadata)
+
+
+def read_probe(path: Path) -> Probe:
+    """Read an inputs.safetensors file; only the tensors are required, the metadata is optional."""
+    with safe_open(str(path), "pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (safe_open is no mapping)
+    return Probe(
+        name=metadata.get("name", Path(path).stem),
+        tensors=tensors,
+        kwargs=json.loads(metadata.get("kwargs", "{}")),
+        seed=int(metadata.get("seed", "0")),
+        observed=bool(json.loads(metadata.get("observed", "true"))),
+        tags=tuple(json.loads(metadata.get("tags", "[]"))),
+    )
