@@ -1,0 +1,45 @@
+"""Name every check that a component must pass, from the facts in port.lock. Standard library only.
+
+A check's identity is `<check>/<where>`; the manifest puts `<component>/` before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# What every component is held to, whatever its kind.
+ALWAYS = (
+    "coverage/keys",
+    "coverage/shapes",
+    "bijection/elements",
+    "dtype/rest",
+    "dtype/flight",
+    "isolate/share",
+    "flow/modules",
+    "outputs/observed",
+    "outputs/unobserved",
+    "determinism/repeat",
+    "sensitivity/parameters",
+    "sensitivity/inputs",
+    "speed/forward",
+    "speed/peak_memory",
+)
+# What a component is held to if the capture could make the probe for it (`facts["traits"]`).
+TRAITS = {"long": "long/positions", "padding": "padding/invariance", "batch": "batch/invariance"}
+
+
+def check_ids(
+    facts: Mapping[str, Any], *, quantized: bool = False, budget: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """List the checks for facts `{"modules": [...], "exempt": {module: why}, "traits": [...]}`, sorted.
+
+    `modules` are the reference's parameter-holding modules that its forward calls; `budget` holds the limits of
+    `[quantize]` in port.toml ("kl", "top1", "rel_l2").
+    """
+    exempt = facts.get("exempt", {})
+    ids = {*ALWAYS, *(f"isolate/{module}" for module in facts.get("modules", ()) if module not in exempt)}
+    ids |= {TRAITS[trait] for trait in facts.get("traits", ()) if trait in TRAITS}
+    if quantized:
+        ids |= {"quantization/layers", *(f"quantization/{name}" for name in budget or {})}
+    return tuple(sorted(ids))
