@@ -1,0 +1,175 @@
+"""port.toml -> PortSpec: every problem of the file in one run, with its key path, line and likely fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from .errors import ExitCode, PortError, Problem
+from .records import ComponentSpec, GoldenSource, PortSpec, QuantizeSpec, SourceRef
+from .skill import Skill, load_skill
+from .validated import check_once
+
+FILE = "port.toml"
+# mx.quantize: the micro-scaling modes fix both numbers.
+_FIXED = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}
+_AFFINE_GROUPS = (32, 64, 128)
+
+
+def load_port(path: Path, text: str | None = None) -> PortSpec:
+    """Read a port.toml and the component defaults of its Skill.
+
+    `text` stands in for the file's content (the gate passes the staged blob). Raises PortError (USAGE) with every
+    problem.
+    """
+    shown = path.name
+    if text is None:
+        text = _read(path)
+    try:
+        data = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise PortError(Problem(shown, f"not valid TOML: {error}", "see toml.io for the syntax"), ExitCode.USAGE) from None
+    problems = check_once(data, "port", shown, text)
+    directory = path.parent
+    checker = _Checker(shown, text, data, directory)
+    source = checker.source(["source"], data.get("source"))
+    skill = checker.skill(directory)
+    components = checker.components(skill)
+    quantize = checker.quantize(skill)
+    problems = [*problems, *checker.problems]
+    if problems:
+        raise PortError(_ordered(problems), ExitCode.USAGE)
+    assert source is not None
+    out = data.get("out", {})
+    return PortSpec(
+        directory=directory,
+        file=path,
+        name=data["name"],
+        source=source,
+        skill=data["skill"],
+        runtime=data.get("runtime", "standalone"),
+        dtype=data.get("dtype", "float32"),
+        components=components,
+        out=out.get("path", "ported"),
+        commit_code=out.get("commit_code", True),
+        quantize=quantize,
+        gate=data.get("gate", {}).get("require", "evidence"),
+        raw=data,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = "`portwright init <source>` drafts one"
+        raise PortError(Problem(str(path), "there is no such file", hint), ExitCode.USAGE) from None
+    except UnicodeDecodeError:
+        raise PortError(Problem(str(path), "not UTF-8 text", "save it as UTF-8"), ExitCode.USAGE) from None
+    except OSError as error:
+        raise PortError(Problem(str(path), str(error.strerror)), ExitCode.USAGE) from None
+
+
+def _ordered(problems: list[Problem]) -> list[Problem]:
+    """In the order of the file's lines, each once."""
+
+    def line(problem: Problem) -> int:
+        parts = problem.where.split(":")
+        return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+
+    return sorted(dict.fromkeys(problems), key=line)
+
+
+class _Checker:
+    """Collects what JSON Schema cannot say; every method survives a file that already failed its schema."""
+
+    def __init__(self, file: str, text: str, data: Mapping[str, Any], directory: Path) -> None:
+        self.file, self.text, self.data, self.directory = file, text, data, directory
+        self.problems: list[Problem] = []
+
+    def add(self, path: list[str | int], problem: str, hint: str = "") -> None:
+        from .schema import where
+
+        self.problems.append(Problem(where(self.file, path, self.text), problem, hint))
+
+    def table(self, key: str) -> Mapping[str, Any]:
+        value = self.data.get(key, {})
+        return value if isinstance(value, Mapping) else {}
+
+    def source(self, path: list[str | int], text: object) -> SourceRef | None:
+        if not isinstance(text, str) or not text:
+            return None  # the schema has said so
+        from .sources import parse_source
+
+        try:
+            return parse_source(text)
+        except PortError as error:
+            for problem in error.problems:
+                self.add(path, problem.problem, problem.hint)
+            return None
+
+    def skill(self, directory: Path) -> Skill | None:
+        name = self.data.get("skill")
+        if not isinstance(name, str):
+            return None
+        try:
+            return load_skill(name, directory.resolve(), asked_by="skill")
+        except PortError as error:
+            for problem in error.problems:
+                if problem.where == "skill":
+                    self.add(["skill"], problem.problem, problem.hint)
+                else:
+                    self.problems.append(problem)
+            return None
+
+    def components(self, skill: Skill | None) -> tuple[ComponentSpec, ...]:
+        own = self.table("components")
+        defaults = skill.components if skill else {}
+        names = list(own) or list(defaults)
+        if skill and not names:
+            self.add(["components"], f"neither this file nor the Skill {skill.name!r} names a component",
+                     "add [components.model] with reference = \"module:Class\"")  # fmt: skip
+        found = []
+        for name in names:
+            table = own.get(name, {})
+            if not isinstance(table, Mapping):
+                continue
+            merged = {**defaults.get(name, {}), **table}
+            if skill and "reference" not in merged:
+                self.add(["components", name], "no reference class is known for this component",
+                         'add reference = "module:Class"')  # fmt: skip
+            golden = None
+            if isinstance(merged.get("golden"), Mapping):
+                source = self.source(["components", name, "golden", "source"], merged["golden"].get("source"))
+                golden = GoldenSource(source, str(merged["golden"].get("path", ""))) if source else None
+            found.append(
+                ComponentSpec(
+                    name=name,
+                    path=str(merged.get("path", "")).strip("/"),
+                    reference=str(merged.get("reference", "")),
+                    kind=str(merged.get("kind", "module")),
+                    golden=golden,
+                )
+            )
+        return tuple(found)
+
+    def quantize(self, skill: Skill | None) -> QuantizeSpec | None:
+        if "quantize" not in self.data:
+            return None
+        table = self.table("quantize")
+        bits, mode = table.get("bits"), table.get("mode", "affine")
+        group = table.get("group_size", _FIXED.get(str(mode), (0, 64))[1])
+        if not isinstance(bits, int) or not isinstance(group, int):
+            return None
+        if mode in _FIXED and (bits, group) != _FIXED[mode]:
+            want = _FIXED[mode]
+            self.add(["quantize"], f"mode {mode!r} does not take bits = {bits} with group_size = {group}",
+                     f"use bits = {want[0]}, group_size = {want[1]}")  # fmt: skip
+        if mode == "affine" and group not in _AFFINE_GROUPS:
+            self.add(["quantize", "group_size"], f"mode 'affine' does not take group_size = {group}", "use 32, 64 or 128")
+        keep = table.get("keep", skill.keep if skill else ())
+        budget = table.get("budget", {})
+        return QuantizeSpec(bits, group, str(mode), dict(budget) if isinstance(budget, Mapping) else {}, tuple(keep))
