@@ -73,9 +73,7 @@ def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in list(parameters.items())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
-def from_names(
-    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
-) -> list[Probe]:
+def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[Probe]:
     """Probes by the field's argument names (`input_ids`, `pixel_values`, `timestep`, ...); [] if one is unknown."""
     required, optional = optional_inputs(model, names)
     if required is None:
