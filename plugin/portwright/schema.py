@@ -1,4 +1,4 @@
-"""Check a parsed file against one of our JSON Schemas, and say every problem with file, line, key path and likely fix."""
+"""Check a parsed file against a JSON Schema of ours: every problem with file, line, key path and likely fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from .errors import Problem
 from .resources import data_dir
 from .tomlpos import locate
 
-_TYPES = {"object": "a table", "array": "a list", "string": "a string", "integer": "a whole number", "boolean": "true or false"}
+_TYPES = {
+    "object": "a table",
+    "array": "a list",
+    "string": "a string",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
 
 
 @cache

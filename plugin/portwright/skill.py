@@ -97,7 +97,9 @@ def load_skill(name: str, directory: Path, *, asked_by: str = "") -> Skill:
 
 
 def _load(name: str, places: list[Path], asked_by: str, seen: tuple[Path, ...]) -> Skill:
-    folder = next((root / name for root in places if (root / name / "skill.toml").is_file() and root / name not in seen), None)
+    folder = next(
+        (root / name for root in places if (root / name / "skill.toml").is_file() and root / name not in seen), None
+    )
     if folder is None:
         from .schema import nearest
 
@@ -134,7 +136,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise PortError(Problem(str(path), f"not UTF-8 text: {error.reason}", "save it as UTF-8"), ExitCode.USAGE) from None
+        raise PortError(
+            Problem(str(path), f"not UTF-8 text: {error.reason}", "save it as UTF-8"), ExitCode.USAGE
+        ) from None
     except OSError as error:
         raise PortError(Problem(str(path), str(error.strerror)), ExitCode.USAGE) from None
 

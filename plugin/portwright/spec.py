@@ -31,7 +31,9 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
     try:
         data = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise PortError(Problem(shown, f"not valid TOML: {error}", "see toml.io for the syntax"), ExitCode.USAGE) from None
+        raise PortError(
+            Problem(shown, f"not valid TOML: {error}", "see toml.io for the syntax"), ExitCode.USAGE
+        ) from None
     problems = check_once(data, "port", shown, text)
     directory = path.parent
     checker = _Checker(shown, text, data, directory)
@@ -169,7 +171,9 @@ class _Checker:
             self.add(["quantize"], f"mode {mode!r} does not take bits = {bits} with group_size = {group}",
                      f"use bits = {want[0]}, group_size = {want[1]}")  # fmt: skip
         if mode == "affine" and group not in _AFFINE_GROUPS:
-            self.add(["quantize", "group_size"], f"mode 'affine' does not take group_size = {group}", "use 32, 64 or 128")
+            self.add(
+                ["quantize", "group_size"], f"mode 'affine' does not take group_size = {group}", "use 32, 64 or 128"
+            )
         keep = table.get("keep", skill.keep if skill else ())
         budget = table.get("budget", {})
         return QuantizeSpec(bits, group, str(mode), dict(budget) if isinstance(budget, Mapping) else {}, tuple(keep))

@@ -1,0 +1,123 @@
+"""codegen: observe the reference, write its MLX source, and merge that with what a person changed."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import __version__
+from ..errors import ExitCode, PortError, Problem
+from ..publish import publish_text
+from ..records import ComponentSpec
+from ..workers import run_worker
+from .context import Port, digest, read_json
+from .stage import Done, OnEvent, Stage
+
+
+def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
+    name = port.task("codegen", component)
+    out = port.paths.component(component.name)
+    build = port.paths.build(component.name)
+    base_model, model = out / ".base" / "model.py", out / "model.py"
+
+    def inputs() -> dict[str, str]:
+        return {
+            "the config": port.config_digest(component),
+            "the reference class": component.reference,
+            "the runtime": port.spec.runtime,
+            "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
+            "the version of portwright": __version__,
+            **{f"the version of {package}": _version(package) for package in _libraries(component.reference)},
+        }
+
+    def run(on_event: OnEvent) -> Done:
+        root = port.snapshot_root(component)
+        config = read_json(root / component.path / "config.json")
+        trace, pristine = build / "trace", build / "codegen"
+        job = {
+            "reference": component.reference,
+            "configs": [config],
+            "seed": 0,
+            "probes": None,
+            "overrides": port.skill.probes.get(component.name, {}),
+            "out": str(trace.resolve()),
+            "path": str(port.spec.directory.resolve()),
+        }
+        run_worker("portwright.codegen.observe", job, on_event=on_event)
+        licence = {"source": port.spec.source.text, "command": "doit port"}
+        job = {
+            "trace": str(trace.resolve()),
+            "out": str(pristine.resolve()),
+            "runtime": port.spec.runtime,
+            "licence": licence,
+        }
+        result = run_worker("portwright.codegen.generate", job, on_event=on_event, mlx=True)
+        out.mkdir(parents=True, exist_ok=True)
+        conflicts = _merge(pristine / "model.py", base_model, model, build / "merge")
+        publish_text(out / "portmap.json", (pristine / "portmap.json").read_text(encoding="utf-8"))
+        kept = {str(key): result[key] for key in ("classes", "lines", "holes")}
+        if conflicts:
+            on_event({"event": "log", "text": conflicts})
+        files = (base_model, pristine / "config.json", pristine / "portmap.json", out / "portmap.json")
+        return Done(files, kept)
+
+    def repair() -> None:
+        """A deleted model.py is put back from the pristine copy: nothing has to be generated for that."""
+        if not model.exists() and base_model.is_file():
+            publish_text(model, base_model.read_text(encoding="utf-8"))
+
+    needs = (port.task("fetch", component),)
+    doc = "write the MLX source of the component"
+    return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc, repair)
+
+
+def check_markers(model: Path, shown: str) -> None:
+    """Raise PortError where model.py still holds the conflict markers of a merge."""
+    lines = model.read_text(encoding="utf-8").splitlines()
+    marks = [i for i, line in enumerate(lines, 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))]
+    if marks:
+        hint = "keep what is right of both sides, delete the marker lines, then `doit port`"
+        problem = f"your edits and the new code conflict; markers stand in lines {', '.join(map(str, marks))}"
+        raise PortError(Problem(f"{shown}:{marks[0]}", problem, hint), ExitCode.FAILED)
+
+
+def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
+    """Bring new code to model.py, keeping a person's edits; return what to tell them of conflicts."""
+    theirs = pristine.read_text(encoding="utf-8")
+    said = ""
+    if not model.exists() or not base.exists():
+        if model.exists() and model.read_text(encoding="utf-8") != theirs:  # no base: it was never ours to merge
+            backup.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(model, backup / "model.py.orig")
+            said = f"model.py was not made by this port and is replaced; the old one is {backup / 'model.py.orig'}"
+        text = theirs
+    else:
+        from ..codegen.merge import merge3
+
+        ours = model.read_text(encoding="utf-8")
+        merged = merge3(base.read_text(encoding="utf-8"), ours, theirs)
+        text = merged.text
+        if merged.conflicts:
+            backup.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(model, backup / "model.py.orig")
+            said = (
+                f"{merged.conflicts} conflict{'s' if merged.conflicts > 1 else ''} between your edits and the new code: "
+                f"settle them in {model.name}; your version is kept as {backup / 'model.py.orig'}"
+            )
+    # model.py first: were the base new and model.py old, the next merge would take the person's file for stale.
+    publish_text(model, text)
+    publish_text(base, theirs)
+    return said
+
+
+def _libraries(reference: str) -> tuple[str, ...]:
+    library = reference.partition(":")[0].partition(".")[0]
+    return (library, "torch") if library in ("transformers", "diffusers") else ("torch",)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,139 @@
+"""fetch: bring the files that a component needs to this machine, pinned by port.lock and verified."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExitCode, PortError, Problem
+from ..records import ComponentSpec, SourceRef
+from ..workers import run_worker
+from .context import INDEX, Port, digest, fold_root
+from .stage import Done, OnEvent, Stage
+
+# What a component's folder may hold that a port needs; never pickles.
+_PATTERNS = ("config.json", "*.safetensors", "*" + INDEX, "generation_config.json")
+
+
+def fetch_stage(port: Port, component: ComponentSpec) -> Stage:
+    carry = port.skill.components.get(component.name, {}).get("carry", ())
+    return _stage(port, component, "fetch", port.spec.source, component.path, (*_PATTERNS, *carry), (), pin=True)
+
+
+def golden_stage(port: Port, component: ComponentSpec) -> Stage:
+    """Fetch the oracle's checkpoint: a second source of the same weights, in the library's own layout."""
+    assert component.golden is not None
+    source, path = component.golden.source, component.golden.path
+    return _stage(port, component, "fetch-golden", source, path, _PATTERNS, (), pin=False)
+
+
+def _stage(
+    port: Port,
+    component: ComponentSpec,
+    stage: str,
+    source: SourceRef,
+    path: str,
+    patterns: tuple[str, ...],
+    needs: tuple[str, ...],
+    *,
+    pin: bool,
+) -> Stage:
+    folder = f"{path}/" if path else ""
+    wanted = [folder + pattern for pattern in patterns]
+    name = port.task(stage, component)
+    receipt_file = port.paths.receipt(name)
+    base = port.spec.directory
+
+    def pinned() -> dict[str, Any] | None:
+        lock = port.lock() if pin else None
+        if lock is None or lock.source != source.text:
+            return None
+        return {file.path: file for file in lock.files.values() if file.path.startswith(folder)}
+
+    def inputs() -> dict[str, str]:
+        found = {"the source": digest([source.text, path]), "the list of files": digest(wanted)}
+        from .. import receipts
+
+        before = receipts.read(receipt_file)
+        pins = pinned()
+        if pins and before is not None:  # a lock that pins other bytes than these were fetched under
+            have = {file["path"]: file["sha256"] for file in before.result.get("files", [])}
+            differ = [p for p, file in pins.items() if have.get(p) not in (None, file.sha256)]
+            found["port.lock"] = digest(sorted(differ))
+        else:
+            found["port.lock"] = digest([])
+        return found
+
+    def run(on_event: OnEvent) -> Done:
+        from ..paths import cache_root
+
+        pins = pinned()
+        job = {
+            "source": source.text,
+            "base": str(base.resolve()),
+            "wanted": wanted,
+            "cache": str(cache_root()),
+            "pinned": None if pins is None else {p: _record(file) for p, file in pins.items()},
+        }
+        result = run_worker("portwright.sources.worker", job, on_event=on_event)
+        root = Path(result["root"])
+        names = _weights(root, [file["path"] for file in result["files"]], folder)
+        config = _config(root / folder / "config.json", component, source)
+        kept = {
+            "root": fold_root(result["root"], base.resolve()),
+            "revision": result["revision"],
+            "files": result["files"],
+            "weight_names": names,
+            "config_digest": digest(config),
+        }
+        return Done(tuple(root / file["path"] for file in result["files"]), kept)
+
+    return Stage(name, needs, base, receipt_file, inputs, run, "fetch the pinned files of the source")
+
+
+def _record(file: Any) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "header_sha256": file.header_sha256,
+        "revision": file.revision,
+    }
+
+
+def _config(path: Path, component: ComponentSpec, source: SourceRef) -> Any:
+    where = f"{source.text}: {component.path + '/' if component.path else ''}config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = f"set components.{component.name}.path to the folder that holds config.json"
+        raise PortError(Problem(where, "the component has no config.json there", hint), ExitCode.USAGE) from None
+    except ValueError as error:
+        raise PortError(Problem(where, f"not valid JSON: {error}"), ExitCode.SOURCE) from None
+    if not isinstance(config, dict):
+        raise PortError(Problem(where, "not a JSON object"), ExitCode.SOURCE)
+    return config
+
+
+def _weights(root: Path, files: list[str], folder: str) -> list[str]:
+    """Choose the component's weight files: those of its index where it has one, else all."""
+    tensors = sorted(f for f in files if f.endswith(".safetensors"))
+    indexes = [f for f in files if f.endswith(INDEX)]
+    if len(indexes) == 1:
+        try:
+            weight_map = json.loads((root / indexes[0]).read_text(encoding="utf-8"))["weight_map"]
+            listed = sorted({folder + str(name) for name in weight_map.values()})
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise PortError(
+                Problem(indexes[0], "not a safetensors index: it has no weight_map"), ExitCode.SOURCE
+            ) from None
+        missing = sorted(set(listed) - set(tensors))
+        if missing:
+            problem = f"names shards that are not there: {', '.join(missing)}"
+            raise PortError(Problem(indexes[0], problem, "the source is incomplete"), ExitCode.SOURCE)
+        return listed
+    if not tensors:
+        hint = "only safetensors checkpoints are read: convert a pickled one with the library that made it"
+        raise PortError(Problem(folder or "the source", "holds no *.safetensors file", hint), ExitCode.SOURCE)
+    return tensors

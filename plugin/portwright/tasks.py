@@ -1,0 +1,192 @@
+"""The doit tasks of every port below the current folder: `from portwright.tasks import *` is a whole dodo.py.
+
+Loading this module reads the port.toml files and their Skills and nothing else; neither torch, mlx, numpy nor
+jsonschema is imported (the last one only when a file changed).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from doit.exceptions import InvalidDodoFile, TaskFailed
+
+from .errors import PortError
+from .reporter import PortReporter, current
+from .stages.stage import Stage
+
+GROUPS = {
+    "fetch": "bring the pinned files of every source to this machine",
+    "codegen": "write the MLX source of every component",
+    "bind": "bind the Skill's rules to the checkpoint's headers, and prove them",
+    "remap": "write the MLX weights",
+    "capture": "run the PyTorch reference once and keep its answers",
+    "verify": "compare the port with the reference",
+    "port": "everything, then manifest, evidence and summary",
+}
+_SKIP = {"node_modules", "__pycache__", "site-packages", "build", "dist"}
+
+DOIT_CONFIG = {
+    "default_tasks": ["port"],
+    "reporter": PortReporter,
+    "verbosity": 2,
+    "backend": "json",
+    "dep_file": str(Path(".portwright") / "doit.db"),
+    "par_type": "thread",
+}
+
+
+class StageFailed(TaskFailed):  # type: ignore[misc]  # doit ships no types
+    """A failed task that carries its problems to the reporter."""
+
+    def __init__(self, error: PortError) -> None:
+        super().__init__(str(error))
+        self.problems = error.problems
+
+
+def find_ports(root: Path, patterns: Iterable[str] | None = None) -> list[Path]:
+    """Return every port.toml below `root` (or matching the glob patterns), sorted; hidden folders, virtual
+    environments and build folders are not entered."""
+    if patterns is not None:
+        return sorted({path for pattern in patterns for path in root.glob(pattern)})
+    found = []
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(n for n in names if _entered(Path(folder, n)))
+        if "port.toml" in files:
+            found.append(Path(folder, "port.toml"))
+    return sorted(found)
+
+
+def _entered(folder: Path) -> bool:
+    return not (folder.name[0] == "." or folder.name in _SKIP or (folder / "pyvenv.cfg").exists())
+
+
+def ports(*patterns: str, root: Path | None = None) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
+    """Return the task creators of the ports that match the glob patterns (all below `root` without any):
+    `globals().update(ports("examples/*/port.toml"))` in a dodo.py."""
+    stages = _load(root or Path(), patterns or None)
+
+    def creator(group: str) -> Callable[[], Iterator[dict[str, Any]]]:
+        def create() -> Iterator[dict[str, Any]]:
+            yield {"name": None, "doc": GROUPS[group], **({"params": _PARAMS} if group == "port" else {})}
+            for stage in stages:
+                if _group(stage) == group:
+                    yield _task(stage, stages)
+
+        create.__doc__ = GROUPS[group]
+        return create
+
+    return {f"task_{group}": creator(group) for group in GROUPS}
+
+
+_PARAMS = [{"name": "json", "long": "json", "type": bool, "default": False, "help": "write JSON lines instead of text"}]
+
+
+def _load(root: Path, patterns: Iterable[str] | None) -> list[Stage]:
+    from .stages.graph import build_stages
+
+    sys.excepthook = _quiet_interrupt
+    problems, stages, names = [], [], dict[str, Path]()
+    files = find_ports(root, patterns)
+    if not files:
+        raise InvalidDodoFile("there is no port.toml here: `portwright init <source>` drafts one")
+    for file in files:
+        try:
+            made = build_stages(file)
+        except PortError as error:
+            folder = file.parent.as_posix()
+            problems += [str(p) if folder == "." else f"{folder}/{p}" for p in error.problems]
+            continue
+        name = made[-1].name
+        if name in names:
+            problems.append(f"{file}: the name of {names[name]} again\n    fix: give each port a name of its own")
+        names[name] = file
+        stages += made
+    if problems:
+        count = len(problems)
+        raise InvalidDodoFile(f"{count} problem{'s' if count > 1 else ''}\n" + "\n".join(problems))
+    (root / ".portwright").mkdir(exist_ok=True)
+    return stages
+
+
+def _group(stage: Stage) -> str:
+    return stage.name.partition(":")[0].partition("-")[0]
+
+
+def _task(stage: Stage, stages: list[Stage]) -> dict[str, Any]:
+    _, _, name = stage.name.partition(":")
+    suffix = stage.name.partition(":")[0].partition("-")[2]  # fetch-golden:minilm:model -> fetch:minilm:model-golden
+    return {
+        "name": f"{name}-{suffix}" if suffix else name,
+        "doc": stage.doc,
+        "actions": [(_run, [stage])],
+        "uptodate": [(_fresh, [stage])],
+        "task_dep": [task_name(need) for need in stage.needs],
+        "verbosity": 2,
+    }
+
+
+def task_name(stage: str) -> str:
+    """Return the doit name of a stage: `fetch-golden:minilm:model` is the task `fetch:minilm:model-golden`."""
+    group, _, name = stage.partition(":")
+    group, _, suffix = group.partition("-")
+    return f"{group}:{name}-{suffix}" if suffix else stage
+
+
+def _fresh(stage: Stage) -> bool:
+    try:
+        return not stage.stale()
+    except OSError:
+        return False
+
+
+def _run(stage: Stage) -> StageFailed | None:
+    from .writer import one_writer
+
+    reporter = current()
+
+    def on_event(event: dict[str, Any]) -> None:
+        if reporter:
+            reporter.on_event(stage.name, event)
+
+    try:
+        with one_writer(stage.base, lambda text: on_event({"event": "log", "text": text})) as waited:
+            if waited and not stage.stale():
+                return None  # the other process made it
+            if reporter:
+                reporter.start(stage.name)
+            stage.execute(on_event)
+    except PortError as error:
+        return StageFailed(error)
+    except OSError as error:
+        from .errors import Problem
+
+        full = error.errno in (27, 28, 122)
+        hint = "free some space and run `doit port` again: what is finished is kept" if full else ""
+        return StageFailed(PortError(Problem(str(error.filename or stage.name), str(error.strerror or error), hint)))
+    return None
+
+
+def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End Ctrl-C with one line: what is finished is kept, the rest runs the next time."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("\ninterrupted: what is finished is kept; `doit port` goes on from there", file=sys.stderr)
+        return
+    sys.__excepthook__(kind, error, trace)
+
+
+_TASKS = ("task_fetch", "task_codegen", "task_bind", "task_remap", "task_capture", "task_verify", "task_port")
+__all__ = ["DOIT_CONFIG", *_TASKS, "ports"]
+
+
+def __getattr__(name: str) -> Any:
+    """Make the tasks of all ports below the current folder when a dodo.py asks for them."""
+    if name in _TASKS:
+        made = ports()
+        globals().update(made)
+        return made[name]
+    raise AttributeError(name)
