@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from portwright.errors import PortError, Problem
+from .errors import PortError, Problem
 
 PREFIX = "sha256:"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
