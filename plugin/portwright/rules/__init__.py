@@ -1,0 +1,1 @@
+"""Rules say which checkpoint key becomes which parameter; here they are read, bound to headers, proved and inverted."""
