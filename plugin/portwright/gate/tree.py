@@ -40,10 +40,11 @@ class GitTree:
     """The files of an index or a commit, by the blob of each; use it inside `open_index` or `open_commit`."""
 
     def __init__(
-        self, label: str, root: Path, blobs: Mapping[str, tuple[str, str]], pipe: subprocess.Popen[bytes]
+        self, root: Path, commit: str | None, blobs: Mapping[str, tuple[str, str]], pipe: subprocess.Popen[bytes]
     ) -> None:
-        self.label = label
         self.root = root
+        self.committed = commit is not None
+        self.label = f"commit {commit[:10]}" if commit else "the index"
         self._blobs = blobs
         self._kinds = {path: _MODES.get(mode, FILE) for path, (mode, _) in blobs.items()}
         self._pipe = pipe
@@ -164,7 +165,7 @@ def open_index(root: Path) -> Iterator[GitTree]:
         hint = "resolve them, then git add"
         raise PortError([Problem(path, "the merge left a conflict here", hint) for path in dict.fromkeys(conflicts)])
     with _cat_file(root) as pipe:
-        yield GitTree("the index", root, blobs, pipe)
+        yield GitTree(root, None, blobs, pipe)
 
 
 @contextmanager
@@ -175,7 +176,7 @@ def open_commit(root: Path, commit: str) -> Iterator[GitTree]:
         mode, _, blob = head.split()
         blobs[path] = (mode, blob)
     with _cat_file(root) as pipe:
-        yield GitTree(f"commit {commit[:10]}", root, blobs, pipe)
+        yield GitTree(root, commit, blobs, pipe)
 
 
 @contextmanager

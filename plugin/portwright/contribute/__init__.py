@@ -1,0 +1,1 @@
+"""What leaves the repository: a person's acceptance, and later the pull request."""

@@ -1,0 +1,58 @@
+"""Name the command that mends each problem: `git add` where the working tree is right already, else a rebuild."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import PortError, Problem
+from ..inputs import component_files
+from .port import COMPANIONS, PortReport, judge_port
+from .reader import REBUILD
+from .skills import committed_skills
+from .tree import FILE, GitTree, Tree, WorkTree
+
+
+def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
+    """Give a port's problems with the command to type."""
+    if not report.problems:
+        return ()
+    work = WorkTree(tree.root, tree.kinds())
+    if not tree.committed:
+        differing = _differing(tree, work, report)
+        if differing and _is_right(work, report):
+            command = f"git add {' '.join(map(shlex.quote, differing))}"
+            return tuple(replace(problem, hint=command) for problem in report.problems)
+    name = f":{report.name}" if report.name and "/" not in report.name and report.name != "port.toml" else ""
+    rebuild = f"{REBUILD}{name}, then git add {report.folder or '.'}"
+    if tree.committed:
+        rebuild += ", commit, and push again"
+    return tuple(
+        replace(problem, hint=rebuild if not problem.hint or problem.hint == REBUILD else problem.hint)
+        for problem in report.problems
+    )
+
+
+def _differing(tree: Tree, work: WorkTree, report: PortReport) -> list[str]:
+    """List the port's files whose content on disk is not the one that git holds."""
+    kinds, disk = tree.kinds(), work.kinds()
+    inside = [path for path in kinds if path.startswith(f"{report.folder}{report.out}/") or "skills/" in path]
+    likely = [f"{report.folder}{report.out}/{file}" for file in component_files(["model"])]
+    likely += [f"{report.folder}{name}" for name in ("port.toml", *COMPANIONS)]
+    found = []
+    for path in sorted({*inside, *likely}):
+        if disk.get(path) != FILE:
+            continue
+        try:
+            if kinds.get(path) != FILE or tree.sha256(path) != work.sha256(path):
+                found.append(path)
+        except PortError:
+            found.append(path)
+    return found
+
+
+def _is_right(work: WorkTree, report: PortReport) -> bool:
+    """Tell whether the port passes as it lies on disk."""
+    with committed_skills(work) as top:
+        return not judge_port(work, report.folder, Path(top)).problems
