@@ -122,8 +122,10 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
     # -- called by the stages ------------------------------------------------
 
     def on_event(self, name: str, event: dict[str, Any]) -> None:
-        """Show a worker's progress or log event of the task `name`."""
-        if self.json:
+        """Show a worker's progress or log event of the task `name`; a summary is kept for the end."""
+        if event["event"] == "summary":
+            self.summaries.append(event["summary"])
+        elif self.json:
             self._json(**{**event, "task": name})
         elif event["event"] == "log":
             self._say(f"{name}: {event['text']}\n")
@@ -131,9 +133,6 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
             self._display.progress(name, event)
         else:
             self._plain_progress(name, event)
-
-    def add_summary(self, summary: Any) -> None:
-        self.summaries.append(summary)
 
     # -- output --------------------------------------------------------------
 

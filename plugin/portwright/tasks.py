@@ -37,6 +37,7 @@ DOIT_CONFIG = {
     "backend": "json",
     "dep_file": str(Path(".portwright") / "doit.db"),
     "par_type": "thread",
+    "sort": "definition",  # `doit list --all` reads like the diagram
 }
 
 

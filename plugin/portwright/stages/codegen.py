@@ -28,7 +28,7 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "the runtime": port.spec.runtime,
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             "the version of portwright": __version__,
-            **{f"the version of {package}": _version(package) for package in _libraries(component.reference)},
+            **library_versions(component.reference),
         }
 
     def run(on_event: OnEvent) -> Done:
@@ -90,7 +90,7 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
         if model.exists() and model.read_text(encoding="utf-8") != theirs:  # no base: it was never ours to merge
             backup.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model, backup / "model.py.orig")
-            said = f"model.py was not made by this port and is replaced; the old one is {backup / 'model.py.orig'}"
+            said = f"model.py was not made by this port and is replaced; the old one: {backup / 'model.py.orig'}"
         text = theirs
     else:
         from ..codegen.merge import merge3
@@ -102,7 +102,7 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
             backup.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model, backup / "model.py.orig")
             said = (
-                f"{merged.conflicts} conflict{'s' if merged.conflicts > 1 else ''} between your edits and the new code: "
+                f"your edits and the new code conflict in {merged.conflicts} place(s): "
                 f"settle them in {model.name}; your version is kept as {backup / 'model.py.orig'}"
             )
     # model.py first: were the base new and model.py old, the next merge would take the person's file for stale.
@@ -111,9 +111,17 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
     return said
 
 
-def _libraries(reference: str) -> tuple[str, ...]:
+def library_versions(reference: str) -> dict[str, str]:
+    """Name the versions of what the reference's code runs on, as inputs of a stage."""
     library = reference.partition(":")[0].partition(".")[0]
-    return (library, "torch") if library in ("transformers", "diffusers") else ("torch",)
+    return (
+        versions(*dict.fromkeys((library, "torch"))) if library in ("transformers", "diffusers") else versions("torch")
+    )
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the installed version of each package, or "absent", as inputs of a stage."""
+    return {f"the version of {package}": _version(package) for package in packages}
 
 
 def _version(package: str) -> str:

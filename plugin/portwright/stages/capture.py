@@ -1,0 +1,74 @@
+"""capture: run the PyTorch reference once, in its own process, and keep its answers as the golden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..records import ComponentSpec
+from ..workers import run_worker
+from .bind import NAMES
+from .codegen import library_versions
+from .context import Port, digest
+from .stage import Done, OnEvent, Stage
+
+
+def capture_stage(port: Port, component: ComponentSpec) -> Stage:
+    name = port.task("capture", component)
+    golden = port.paths.golden(component.name)
+    build = port.paths.build(component.name)
+    source = "fetch" if component.golden is None else "fetch-golden"
+
+    def inputs() -> dict[str, str]:
+        # Not the moves, even where the reference could only be loaded through them: a golden that followed every
+        # edit of a rule would agree with a wrong one too. See "Where the golden's weights come from" in docs/design.md.
+        weights = [[f["path"], f["sha256"]] for f in _weights(port, component, source)]
+        return {
+            "the config": port.config_digest(component),
+            "the reference class": component.reference,
+            "the weights of the reference": digest(weights),
+            "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
+            **library_versions(component.reference),
+        }
+
+    def run(on_event: OnEvent) -> Done:
+        root = port.snapshot_root(component)
+        build_names = build / NAMES
+        job: dict[str, Any] = {
+            "reference": component.reference,
+            "config": str(root / component.path / "config.json"),
+            "snapshot": str(root),
+            "weights": [str(f["path"]) for f in port.weight_files(component)],
+            "golden_source": None,
+            "moves": str(build_names.resolve()),
+            "mode": "snapshot",
+            "seed": 0,
+            "dtype": "float32",
+            "probes": None,
+            "overrides": port.skill.probes.get(component.name, {}),
+            "path": str(port.spec.directory.resolve()),
+            "out": str(golden.resolve()),
+        }
+        if component.golden is not None:
+            other = port.snapshot_root(component, "fetch-golden")
+            job["golden_source"] = {
+                "config": str(other / component.golden.path / "config.json"),
+                "files": [str(other / str(f["path"])) for f in _weights(port, component, source)],
+            }
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        result = run_worker("portwright.verify.capture", job, on_event=on_event)
+        if result["weights"] == "rules":
+            text = "the library cannot load this layout: the golden rests on the Skill's own rules, see docs/design.md"
+            on_event({"event": "log", "text": text})
+        kept = {"digest": result["digest"], "facts": result["facts"], "weights": result["weights"]}
+        return Done(tuple(sorted(p for p in golden.iterdir() if p.is_file())), kept)
+
+    # `bind` comes first only because a layout that the library cannot load is read through its names.
+    needs = (port.task("bind", component), *([port.task("fetch-golden", component)] if component.golden else []))
+    doc = "run the reference and keep its answers"
+    return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc)
+
+
+def _weights(port: Port, component: ComponentSpec, source: str) -> list[Any]:
+    result = port.result(source, component)
+    wanted = set(result["weight_names"])
+    return [file for file in result["files"] if file["path"] in wanted]

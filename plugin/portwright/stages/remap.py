@@ -1,0 +1,114 @@
+"""remap: stream the checkpoint's tensors through the moves into the port's weight files, and write config.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..publish import publish_text
+from ..receipts import read as read_receipt
+from ..records import ComponentSpec
+from ..workers import run_worker
+from .bind import MOVES
+from .context import Port, digest, read_json
+from .stage import Done, OnEvent, Stage
+
+SHARD_BYTES = 5 << 30  # what the ecosystem's loaders expect at most
+
+
+def remap_stage(port: Port, component: ComponentSpec) -> Stage:
+    name = port.task("remap", component)
+    out, build = port.paths.component(component.name), port.paths.build(component.name)
+    receipt_file = port.paths.receipt(name)
+    quantize = port.spec.quantize
+
+    def wanted() -> dict[str, Any] | None:
+        if quantize is None:
+            return None
+        return {
+            "bits": quantize.bits,
+            "group_size": quantize.group_size,
+            "mode": quantize.mode,
+            "keep": list(quantize.keep),
+        }
+
+    def inputs() -> dict[str, str]:
+        weights = [[f["path"], f["sha256"]] for f in port.weight_files(component)]
+        return {
+            "the moves": str(port.result("bind", component)["moves"]),
+            "the weights": digest(weights),
+            "the dtype": port.spec.dtype,
+            "the quantization": digest(wanted()),
+            "the config": port.config_digest(component),
+            "the files carried along": digest(_carried(port, component)),
+        }
+
+    def run(on_event: OnEvent) -> Done:
+        before = read_receipt(receipt_file)
+        root = port.snapshot_root(component)
+        out.mkdir(parents=True, exist_ok=True)
+        job = {
+            "moves": str((build / MOVES).resolve()),
+            "snapshot": str(root),
+            "weights": {f["path"]: f["sha256"] for f in port.weight_files(component)},
+            "out": str(out.resolve()),
+            "dtype": port.spec.dtype,
+            "quantize": wanted(),
+            "shard_bytes": SHARD_BYTES,
+            "keep": dict(before.result.get("keep", {})) if before else {},
+        }
+        result = run_worker("portwright.remap", job, on_event=on_event, mlx=quantize is not None)
+        config = read_json(build / "codegen" / "config.json")
+        config = {**config, **_config_keys(port, result)}
+        publish_text(out / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        files = [out / str(file) for file in result["files"]]
+        carried = _carry(port, component, root, out)
+        kept = {
+            "weights": {
+                file: entry["sha256"] for file, entry in result["files"].items() if file.endswith(".safetensors")
+            },
+            "keep": result.get("keep", {}),
+            "parameters": result["parameters"],
+            "bytes": result["bytes"],
+        }
+        hashes = {out / str(file): str(entry["blake3"]) for file, entry in result["files"].items()}
+        return Done((*files, out / "config.json", *carried), kept, hashes)
+
+    needs = (port.task("bind", component),)
+    return Stage(name, needs, port.spec.directory, receipt_file, inputs, run, "write the MLX weights")
+
+
+def _config_keys(port: Port, result: dict[str, Any]) -> dict[str, Any]:
+    """Return what the port adds to the reference's config: quantization as mlx-lm writes it, and who made it."""
+    made: dict[str, Any] = {}
+    if result.get("quantization"):
+        made["quantization"] = result["quantization"]
+        made["quantization_config"] = result["quantization"]
+    return made
+
+
+def _carried(port: Port, component: ComponentSpec) -> list[list[str]]:
+    """Return path and sha256 of the fetched files that belong beside the port: neither weights nor config."""
+    weights = set(port.result("fetch", component)["weight_names"])
+    files = port.result("fetch", component)["files"]
+    skipped = ("config.json",)
+    return [
+        [str(f["path"]), str(f["sha256"])]
+        for f in files
+        if f["path"] not in weights
+        and not f["path"].endswith((".safetensors", ".safetensors.index.json"))
+        and f["path"].rpartition("/")[2] not in skipped
+    ]
+
+
+def _carry(port: Port, component: ComponentSpec, root: Path, out: Path) -> list[Path]:
+    copies = []
+    for path, _ in _carried(port, component):
+        target = out / path.rpartition("/")[2]
+        fresh = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(root / path, fresh)
+        fresh.replace(target)
+        copies.append(target)
+    return copies
