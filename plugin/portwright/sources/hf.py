@@ -1,0 +1,106 @@
+"""`hf:org/name@revision`: a model on the Hugging Face Hub, at one commit.
+
+A branch or tag is resolved to its commit once; port.lock then pins that commit. When every wanted file is in the
+cache and the commit is known, no connection is made. The files stay in the client's own cache (HF_HOME).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ExitCode, PortError, Problem
+from ..records import SnapshotFile, SourceRef
+from .backend import Listed, Site, Tick
+from .digest import Digests
+from .sidecar import Sidecar
+
+if TYPE_CHECKING:
+    from .hub_client import Hub
+
+_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_EXAMPLE = "write `hf:org/name@main`"
+
+
+def parse(rest: str, text: str) -> SourceRef:
+    """Read `org/name@revision` of `hf:org/name@revision`."""
+    name, at, revision = (part.strip() for part in rest.partition("@"))
+    problems = []
+    parts = name.split("/")
+    if len(parts) > 2 or not all(_PART.fullmatch(part) and ".." not in part and "--" not in part for part in parts):
+        hint = f"{_EXAMPLE}; a file inside the model is chosen by the component's path, not here"
+        problems.append(Problem(text, f"{name!r} is not the name of a model on the Hub", hint))
+    if not at or not revision:
+        hint = f"{_EXAMPLE}, or a tag, or a commit: port.lock then pins the commit"
+        problems.append(Problem(text, "it does not say which revision", hint))
+    elif not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision or revision.endswith("/"):
+        problems.append(Problem(text, f"{revision!r} is not a branch, tag or commit", _EXAMPLE))
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
+    return SourceRef("hf", name, revision, text)
+
+
+def record(ref: SourceRef, site: Site) -> Path:
+    """Name the sidecar of a model at a branch, tag or commit."""
+    name, revision = (part.replace("/", "--") for part in (ref.name, ref.revision))
+    return site.cache / "snapshots" / "hf" / name / f"{revision}.json"
+
+
+@contextmanager
+def open(ref: SourceRef, site: Site) -> Iterator[_Commit]:
+    """Find the commit and its files, from what is known here if that is enough, else from the Hub."""
+    from .hub_client import Hub
+    from .hub_errors import HubUnreachable
+
+    hub, side = Hub(ref), Sidecar(record(ref, site))
+    commit = _known_commit(ref, site.pinned)
+    if commit is None:
+        try:
+            commit = hub.resolve(ref.revision)
+        except HubUnreachable:
+            if not side.listing:
+                raise
+            commit = side.revision  # offline: what the branch was when it was last seen
+    if side.revision != commit or not side.listing:
+        try:
+            side.set_listing(commit, hub.listing(commit))
+        except HubUnreachable:
+            if not site.pinned:
+                raise
+            listing = {pin.path: Listed(pin.path, pin.size, sha256=pin.sha256) for pin in site.pinned.values()}
+            yield _Commit(hub, commit, listing)
+            return
+    yield _Commit(hub, commit, side.listing)
+
+
+class _Commit:
+    """A model's files at one commit."""
+
+    def __init__(self, hub: Hub, commit: str, listing: Mapping[str, Listed]) -> None:
+        self._hub = hub
+        self.revision: str = commit
+        self.root: Path = hub.root(commit)
+        self.listing: Mapping[str, Listed] = listing
+
+    def read(self, path: str, start: int, length: int) -> bytes:
+        cached = self.root / path
+        if cached.is_file() and cached.stat().st_size == self.listing[path].size:
+            with cached.open("rb") as stream:
+                stream.seek(start)
+                return stream.read(length)
+        return self._hub.read(self.revision, path, start, length)
+
+    def place(self, path: str, tick: Tick) -> Digests:
+        return self._hub.download(self.revision, self.listing[path], tick)
+
+
+def _known_commit(ref: SourceRef, pinned: Mapping[str, SnapshotFile]) -> str | None:
+    if _COMMIT.fullmatch(ref.revision):
+        return ref.revision
+    commits = {pin.revision for pin in pinned.values() if _COMMIT.fullmatch(pin.revision)}
+    return commits.pop() if len(commits) == 1 else None
