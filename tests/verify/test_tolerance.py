@@ -55,7 +55,7 @@ def test_raised_headroom_is_named() -> None:
 def test_figures_are_two_digits_and_always_finite() -> None:
     """A figure is a two-digit string, and what is not finite becomes the unbounded figure, which fails."""
     assert figure(2.14e-7) == "2.1e-07"
-    assert figure(0.0) == "0"
+    assert figure(0.0) == "0.0e+00"
     assert float(figure(math.nan)) == UNBOUNDED == float(figure(math.inf))
     assert not verdict({**CLEAN, "value": figure(math.nan)}).passed
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from portwright import canonical
+
 EXACT = frozenset({"mismatches"})  # counts of things that must not happen; pass at 0 only
 RECORDED = frozenset({"seconds", "bytes"})  # figures that inform; nothing is demanded of them
 SHARES = frozenset({"uncovered_share"})  # limited by tolerance.toml itself
@@ -47,12 +49,8 @@ def limits() -> Limits:
 
 
 def figure(value: float) -> str:
-    """Write a figure as evidence holds it: two digits, so that nothing is formatted again. NaN becomes UNBOUNDED."""
-    if value == 0:
-        return "0"
-    if not math.isfinite(value) or abs(value) > UNBOUNDED:
-        return f"{UNBOUNDED:.1e}"
-    return f"{value:.1e}"
+    """Write a figure as evidence holds it, for example "2.1e-07"; NaN and what is out of range become UNBOUNDED."""
+    return canonical.figure(value if abs(value) <= UNBOUNDED else UNBOUNDED)  # NaN compares false
 
 
 def tolerance(noise: float, headroom: float) -> float:

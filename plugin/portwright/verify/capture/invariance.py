@@ -1,0 +1,98 @@
+"""Pairs of runs that must agree: a row alone and in a batch, a text with and without padding.
+
+Whether a reference has the property is measured on it; a port is held to what its reference does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from portwright.reference.probes import Probe
+from portwright.verify.capture.noise import result_arrays
+from portwright.verify.compare import Distance, distance, floored, worst
+
+HELD = 1e-4  # a reference that differs from itself by more does not have the property
+PADDING = 5
+
+
+def batch(model: torch.nn.Module, probes: Sequence[Probe]) -> dict[str, Any] | None:
+    """The probe whose rows can be run one by one, the arguments to split, and the reference's own distance."""
+    for number, probe in enumerate(probes):
+        rows = {t.shape[0] for t in probe.tensors.values() if t.ndim}
+        if len(rows) != 1 or (size := rows.pop()) < 2:
+            continue
+        split = sorted(name for name, tensor in probe.tensors.items() if tensor.ndim)
+        whole = run(model, probe)
+        if whole is None or any(a.ndim == 0 or a.shape[0] != size for a in whole.values()):
+            continue
+        alone = [run(model, replace(probe, tensors=row_of(probe, split, row))) for row in range(size)]
+        found = joined(alone, whole)
+        if found is not None and found.rel_l2 < HELD:
+            return {"probe": number, "args": split, "noise": asdict(floored(found, "float32"))}
+    return None
+
+
+def row_of(probe: Probe, split: Sequence[str], row: int) -> dict[str, torch.Tensor]:
+    return {k: t[row : row + 1] if k in split else t for k, t in probe.tensors.items()}
+
+
+def joined(parts: Sequence[dict[str, np.ndarray[Any, Any]] | None], whole: dict[str, Any]) -> Distance | None:
+    if any(part is None or set(part) != set(whole) for part in parts):
+        return None
+    stacked = {name: np.concatenate([part[name] for part in parts if part is not None]) for name in whole}
+    return worst(distance(stacked[name], array) for name, array in whole.items())
+
+
+def padding(model: torch.nn.Module, probes: Sequence[Probe]) -> tuple[Probe, Probe, dict[str, Any]] | None:
+    """A text with a full mask and the same with junk behind it, masked; and how far the reference's answers differ."""
+    for probe in probes:
+        ids, mask = probe.tensors.get("input_ids"), probe.tensors.get("attention_mask")
+        if ids is None or mask is None or mask.shape != ids.shape or probe.kwargs:
+            continue
+        length = min(ids.shape[1], 9)
+        narrow = {k: t[:, :length] if t.shape == ids.shape else t for k, t in probe.tensors.items()}
+        narrow["attention_mask"] = torch.ones_like(mask[:, :length])
+        short = replace(probe, name="short", tensors=narrow, observed=False)
+        longer = replace(
+            probe, name="padded", tensors={k: padded(k, t, length) for k, t in narrow.items()}, observed=False
+        )
+        a, b = run(model, short), run(model, longer)
+        if a is None or b is None or set(a) != set(b):
+            continue
+        found = worst(distance(cut(b[name], array, length), array) for name, array in a.items())
+        if found.rel_l2 < HELD:
+            return short, longer, {"length": length, "noise": asdict(floored(found, "float32"))}
+    return None
+
+
+def padded(name: str, tensor: torch.Tensor, length: int) -> torch.Tensor:
+    """The tensor with PADDING more columns: masked, positions that go on, and ids taken from the text itself."""
+    if tensor.ndim != 2 or tensor.shape[1] != length:
+        return tensor
+    if name == "attention_mask":
+        tail = torch.zeros_like(tensor[:, :1]).expand(-1, PADDING)
+    elif name == "position_ids":
+        tail = tensor[:, -1:] + 1 + torch.arange(PADDING)
+    else:
+        tail = tensor[:, :PADDING].flip(1)
+    return torch.cat([tensor, tail], dim=1)
+
+
+def cut(array: np.ndarray[Any, Any], like: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    """The part of a padded run's result that belongs to the unpadded text."""
+    if array.ndim < 2 or array.shape == like.shape:
+        return array
+    return array[:, :length]
+
+
+def run(model: torch.nn.Module, probe: Probe) -> dict[str, np.ndarray[Any, Any]] | None:
+    try:
+        with torch.no_grad():
+            return result_arrays(model(**probe.arguments()))
+    except Exception:
+        return None  # the property cannot be asked of inputs that it does not take

@@ -1,0 +1,239 @@
+"""The capture stage: load the reference, run the probes, write the golden directory.
+
+Job: {"reference": "module:Class", "config": path of the library's config.json, "snapshot": folder,
+"weights": [safetensors files in it], "golden_source": null | {"config", "files": [absolute paths]},
+"moves": null | path of moves.json, "mode": "snapshot" | "redraw", "seed": int, "dtype": "float32",
+"probes": null | [paths of inputs.safetensors], "overrides": {}, "out": folder}.
+In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from portwright import __version__, canonical
+from portwright.errors import ExitCode, PortError, Problem
+from portwright.reference.build import build
+from portwright.reference.probes import Probe, make_probes, read_probe, write_probe
+from portwright.reference.redraw import redraw
+from portwright.verify import tree
+from portwright.verify.capture import invariance, noise, sensitivity, weights
+from portwright.verify.capture.extra import far_positions
+from portwright.verify.capture.inventory import inventory, round_to
+from portwright.verify.capture.record import Call, holders, is_tensor, record
+from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
+from portwright.verify.capture.wide import DTYPES, Shadow
+from portwright.workers import Emit
+
+MODULE_PROBES = 2  # module inputs and outputs are kept for one probe that codegen saw and one that it did not
+
+
+def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Capture one component; returns its digest, its facts for port.lock and what its noise is."""
+    dtype = job.get("dtype", "float32")
+    if dtype not in DTYPES:
+        raise PortError(Problem("dtype", f"{dtype!r} is not one of {', '.join(DTYPES)}"), ExitCode.USAGE)
+    config = canonical.parse_object(Path(job["config"]).read_bytes(), job["config"])
+    out = Path(job["out"])
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+
+    emit.log(f"loading {job['reference']}")
+    model, origin = load(job, config)
+    round_to(model, dtype)
+    tied = weights.tied_names(model)
+    probes = probes_of(job, model, config)
+    golden = measure_reference(job, config, model, probes, dtype, partial, emit)
+    golden |= {
+        "weights": origin,
+        "parameters": inventory(model, dtype, tied),
+    }
+    if job.get("mode") == "redraw":
+        state = {k: to_numpy(v) for k, v in model.state_dict().items() if k not in tied}
+        write_tensors(partial / "reference.safetensors", state, {"format": "pt"})
+    golden["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(partial.iterdir())}
+    text = canonical.dumps(golden)
+    (partial / "golden.json").write_text(text, encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    partial.replace(out)
+    return {
+        "digest": canonical.sha256_text(text),
+        "facts": golden["facts"],
+        "noise": golden["noise"],
+        "modules": golden["facts"]["modules"],
+        "weights": origin,
+    }
+
+
+def load(job: Mapping[str, Any], config: dict[str, Any]) -> tuple[torch.nn.Module, str]:
+    """The reference with its weights, and where they came from."""
+    reference = job["reference"]
+    if job.get("mode") == "redraw":
+        model = build(reference, config, job.get("seed", 0))
+        redraw(model, job.get("seed", 0))
+        return model, "redraw"
+    source = job.get("golden_source")
+    if source:
+        files = [Path(f) for f in source["files"]]
+        other = canonical.parse_object(Path(source["config"]).read_bytes(), source["config"])
+        model_or_none = weights.from_library(reference, other, files)
+        if model_or_none is None:
+            raise PortError(
+                Problem(str(source["files"]), f"{reference} does not load from the golden source"), ExitCode.NOT_BUILT
+            )
+        return model_or_none, "golden"
+    files = [Path(job["snapshot"]) / name for name in job["weights"]]
+    model_or_none = weights.from_library(reference, config, files)
+    if model_or_none is not None:
+        return model_or_none, "library"
+    if job.get("moves"):
+        return weights.from_moves(reference, config, files, Path(job["moves"])), "rules"
+    hint = "give the component rules in its Skill, or a golden source in port.toml"
+    raise PortError(
+        Problem(", ".join(job["weights"]), f"{reference} does not load from these files by itself", hint),
+        ExitCode.NOT_BUILT,
+    )
+
+
+def probes_of(job: Mapping[str, Any], model: torch.nn.Module, config: dict[str, Any]) -> list[Probe]:
+    if job.get("probes"):
+        probes = [read_probe(Path(path)) for path in job["probes"]]
+    else:
+        probes = make_probes(model, config, job.get("overrides") or None)
+    return [*probes, *far_positions(probes, config)]
+
+
+def measure_reference(
+    job: Mapping[str, Any],
+    config: dict[str, Any],
+    model: torch.nn.Module,
+    probes: Sequence[Probe],
+    dtype: str,
+    folder: Path,
+    emit: Emit,
+) -> dict[str, Any]:
+    """Run all that is asked of the reference, write its tensors, give golden.json without the inventory."""
+    paths, store, calls, entries = holders(model), TensorStore(), [], []
+    detailed = detailed_probes(probes)
+    recorded: dict[int, list[Call]] = {}
+    results: list[dict[str, Any]] = []
+    for number, probe in enumerate(probes):
+        emit.progress(number, len(probes), "probes", f"reference on {probe.name}")
+        kept = paths if number in detailed else []
+        found = record(model, number, probe.arguments(), kept, store)
+        recorded[number] = found.calls
+        calls += found.calls
+        results.append(noise.result_arrays(found.result))
+        entries.append(probe_entry(folder, number, probe, found.result))
+    for name in dict.fromkeys(["float32", dtype]):
+        emit.log(f"measuring the noise of {name}")
+        shadow = Shadow(model, name, lambda: build(job["reference"], config, job.get("seed", 0)))
+        for call in calls:
+            noise.alone(call, shadow, store, name)
+        for number, probe in enumerate(probes):
+            entry = entries[number]["noise"]
+            entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
+        del shadow
+    pairs = invariance.padding(model, probes)
+    traits = {"padding": pad_entry(folder, pairs), "batch": invariance.batch(model, probes)}
+    emit.log("asking which parameters and inputs are observed")
+    live = sensitivity.live_parameters(model, probes)
+    store.write(folder / "modules.safetensors")
+    called = {call.module for call in calls}
+    facts = {
+        "modules": [path for path in paths if path in called],
+        "traits": sorted(
+            [name for name, value in traits.items() if value] + ["long"] * any("long" in p.tags for p in probes)
+        ),
+    }
+    return {
+        "schema": 1,
+        "reference": job["reference"],
+        "dtype": dtype,
+        "config": canonical.sha256_json(config),
+        "env": {
+            "portwright": __version__,
+            "torch": torch.__version__,
+            "os": f"{platform.system()}-{platform.machine()}",
+        },
+        "facts": facts,
+        "uncalled": uncalled(model, called),
+        "order": list(dict.fromkeys(call.module for call in calls)),
+        "calls": [call_entry(call) for call in calls],
+        "probes": entries,
+        "noise": {name: greatest(entries, name) for name in dict.fromkeys(["float32", dtype])},
+        "padding": traits["padding"],
+        "batch": traits["batch"],
+        "sensitivity": {
+            "unobserved": sorted(set(model.state_dict()) - live),
+            "inputs": sensitivity.live_inputs(model, probes),
+        },
+    }
+
+
+def detailed_probes(probes: Sequence[Probe]) -> list[int]:
+    """The probes whose module calls are kept: the first that codegen saw and the first that it did not."""
+    seen = next((i for i, p in enumerate(probes) if p.observed), None)
+    unseen = next((i for i, p in enumerate(probes) if not p.observed), None)
+    return [i for i in (seen, unseen) if i is not None][:MODULE_PROBES]
+
+
+def probe_entry(folder: Path, number: int, probe: Probe, result: Any) -> dict[str, Any]:
+    inputs, outputs = f"inputs.{number:03d}.safetensors", f"outputs.{number:03d}.safetensors"
+    write_probe(folder / inputs, probe)
+    tensors = {name: to_numpy(t) for name, t in tree.flatten(result, is_tensor).items()}
+    write_tensors(folder / outputs, tensors)
+    return {
+        "name": probe.name,
+        "seed": probe.seed,
+        "observed": probe.observed,
+        "tags": list(probe.tags),
+        "inputs": inputs,
+        "outputs": outputs,
+        "kwargs": dict(probe.kwargs),
+        "noise": {},
+    }
+
+
+def pad_entry(folder: Path, pairs: tuple[Probe, Probe, dict[str, Any]] | None) -> dict[str, Any] | None:
+    if pairs is None:
+        return None
+    short, longer, entry = pairs
+    write_probe(folder / "inputs.short.safetensors", short)
+    write_probe(folder / "inputs.padded.safetensors", longer)
+    return {**entry, "short": "inputs.short.safetensors", "padded": "inputs.padded.safetensors"}
+
+
+def call_entry(call: Call) -> dict[str, Any]:
+    return {
+        "module": call.module,
+        "probe": call.probe,
+        "index": call.index,
+        "args": [{"name": name, "value": node} for name, node in call.args.items()],
+        "out": call.out,
+        "dtypes": call.dtypes,
+        "noise": call.noise,
+        "flow": call.flow,
+    }
+
+
+def uncalled(model: torch.nn.Module, called: set[str]) -> list[str]:
+    """Modules that own parameters directly and were never called: their parent reads the parameters itself."""
+    return [
+        path
+        for path, module in model.named_modules()
+        if path and path not in called and next(module.parameters(recurse=False), None) is not None
+    ]
+
+
+def greatest(entries: Sequence[Mapping[str, Any]], dtype: str) -> dict[str, float]:
+    found = [noise for entry in entries for noise in entry["noise"].get(dtype, {}).values()]
+    return {metric: max((n[metric] for n in found), default=0.0) for metric in ("rel_l2", "scaled_max")}

@@ -1,0 +1,47 @@
+"""Follow the port's own run module by module, and find where it leaves the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from portwright.verify.checks import modules
+from portwright.verify.compare import Figure
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+
+
+@dataclass(frozen=True)
+class Step:
+    """One module's output in the port's own run."""
+
+    module: str
+    figure: Figure
+    said: str
+
+
+def steps(bench: Bench) -> Iterator[Step]:
+    """Every recorded call that the port makes too, in the order in which the reference completed them."""
+    for call in bench.golden.calls:
+        path = bench.by_reference.get(call.module)
+        noise = call.flow.get("float32")
+        if path is None or noise is None:
+            continue
+        given = bench.flown(call.probe).modules.get((path, call.index))
+        if not given:
+            continue
+        expected = bench.golden.result(call)
+        named = modules.in_reference_layout(given, bench.modules[path], expected)
+        figure, said = compare_all(named, modules.wanted(named, expected), noise)
+        yield Step(call.module, figure, said)
+
+
+def run(bench: Bench) -> Iterator[Measured | NotRun]:
+    """The figure furthest beyond its noise; what is said names the first module that left, not the worst."""
+    found = list(steps(bench))
+    if not found:
+        yield NotRun("flow/modules", "the port calls none of the modules that the portmap names")
+        return
+    worst = max(found, key=lambda step: step.figure.ratio).figure
+    first = next((step for step in found if step.said), None)
+    said = f"first divergence in the run: {first.module}: {first.said}" if first else ""
+    yield Measured("flow/modules", worst.metric, worst.value, worst.noise, "fp64", said)

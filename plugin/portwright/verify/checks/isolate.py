@@ -1,0 +1,69 @@
+"""Feed each module of the port the input that the reference's module had, so that no error hides behind another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from portwright.verify.checks import modules
+from portwright.verify.compare import Figure
+from portwright.verify.golden import Call
+from portwright.verify.measure import port as mlx_port
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+from portwright.verify.tolerance import UNBOUNDED, limits
+
+
+def run(bench: Bench) -> Iterator[Measured | NotRun]:
+    """One figure a module, in the order in which the reference completes them, and the share left uncovered."""
+    paths = mlx_port.paths_of(bench.model)
+    exempt = bench.exempt()
+    total = covered = 0
+    for module, calls in bench.golden.calls_by_module():
+        total += 1
+        if module in exempt:
+            continue
+        path = bench.by_reference.get(module)
+        if path is None or path not in paths:
+            why = "the portmap does not name it" if path is None else f"the port has no module {path}"
+            yield NotRun(f"isolate/{module}", why)
+            continue
+        found = measure(bench, paths[path], bench.modules[path], calls)
+        if isinstance(found, str):
+            yield NotRun(f"isolate/{module}", found)
+            continue
+        covered += 1
+        figure, said = found
+        yield Measured(f"isolate/{module}", figure.metric, figure.value, figure.noise, "fp64", said)
+    total += len(bench.golden.body["uncalled"])
+    share = 1 - covered / total if total else 0.0
+    yield Measured(
+        "isolate/share", "uncovered_share", share, limits().uncovered_share, "design", f"{covered} of {total} modules"
+    )
+
+
+def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence[Call]) -> tuple[Figure, str] | str:
+    """The worst figure over a module's recorded calls, or why none could be made."""
+    worst: tuple[Figure, str] | None = None
+    reason = "the reference's own module could not be run alone"
+    for call in calls:
+        noise = call.noise.get("float32") or call.flow.get("float32")
+        if noise is None:
+            continue
+        expected = bench.golden.result(call)
+        try:
+            result = module(*modules.arguments(call, entry, bench.golden))
+            outputs = mlx_port.named_outputs(result)
+            mx.eval(list(outputs.values()))
+        except modules.CannotCall as error:
+            reason = str(error)
+            continue
+        except Exception as error:
+            line = mlx_port.line_in(error, bench.port.folder / "model.py")
+            return Figure("rel_l2", UNBOUNDED, noise.rel_l2), f"model.py{line}: {type(error).__name__}: {error}"
+        given = modules.in_reference_layout(mlx_port.arrays(result), entry, expected)
+        found = compare_all(given, modules.wanted(given, expected), noise)
+        if worst is None or found[0].ratio > worst[0].ratio:
+            worst = found
+    return worst if worst is not None else reason

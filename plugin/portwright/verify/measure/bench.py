@@ -1,0 +1,155 @@
+"""What the checks share: the port, the golden, and the runs, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mlx.nn as nn
+import numpy as np
+from numpy.typing import NDArray
+
+from portwright.verify.compare import Distance, Figure, against, describe, distance
+from portwright.verify.golden import Golden
+from portwright.verify.measure import port as mlx_port
+from portwright.verify.measure.port import Port
+from portwright.verify.tolerance import limits
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure of one check, with what to say when it is out of tolerance."""
+
+    check: str  # "<check>/<where>"
+    metric: str
+    value: float
+    noise: float
+    origin: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A check that could not run, and why: never a pass."""
+
+    check: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of the measure worker."""
+
+    port: Path
+    golden: Path
+    out: Path
+    portmap: Path | None = None
+    moves: Path | None = None
+    snapshot: Path | None = None
+    unquantized: tuple[Path, ...] = ()
+    budget: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flown:
+    """One run of the whole port with what every module gave, as numpy, and the dtypes on the way."""
+
+    outputs: dict[str, Array]
+    modules: dict[tuple[str, int], dict[str, Array]]  # by (path in the port, call number)
+    dtypes: dict[tuple[str, int], tuple[str, ...]]
+
+
+class Bench:
+    """Everything that a check may ask for. The code is judged in float32; the stored dtype has checks of its own."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.golden = Golden(job.golden)
+        self.port = Port(job.port, job.portmap)
+        self.dtype: str = self.golden.body["dtype"]
+        self.quantized = "quantization" in self.port.config
+        self._flown: dict[int, Flown] = {}
+
+    @cached_property
+    def stored_model(self) -> nn.Module:
+        """The port as it is stored."""
+        return self.port.load()
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The port's code in float32, unquantized: what it computes, apart from how its weights are stored."""
+        if self.quantized:
+            plain = Port(self.job.port, self.job.portmap)
+            plain.config = {k: v for k, v in plain.config.items() if k != "quantization"}
+            return plain.load(self.job.unquantized, "float32")
+        return self.stored_model if self.dtype == "float32" else self.port.load(None, "float32")
+
+    @property
+    def modules(self) -> dict[str, dict[str, Any]]:
+        """The portmap's modules by path in the port."""
+        found: dict[str, dict[str, Any]] = self.port.portmap.get("modules", {})
+        return found
+
+    @cached_property
+    def by_reference(self) -> dict[str, str]:
+        """Path in the port of each module of the reference that the portmap names."""
+        return {entry["ref"]: path for path, entry in self.modules.items() if "ref" in entry}
+
+    def exempt(self) -> dict[str, str]:
+        """Reference modules that the portmap takes out of isolation, with the reason."""
+        return {
+            entry.get("ref", path): entry.get("why", "no reason given")
+            for path, entry in self.modules.items()
+            if entry.get("isolate") is False
+        }
+
+    def flown(self, probe: int) -> Flown:
+        """The float32 run of one probe, module by module."""
+        if probe not in self._flown:
+            self._flown[probe] = fly(self.model, *self.golden.arguments(self.golden.probes[probe].inputs))
+        return self._flown[probe]
+
+
+def fly(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Flown:
+    """Run the port and keep every module's output."""
+    seen: dict[tuple[str, int], Any] = {}
+
+    def after(path: str, n: int, output: Any) -> None:
+        seen[path, n] = mlx_port.named_outputs(output)
+
+    with mlx_port.observed(model, after):
+        result = mlx_port.run(model, tensors, kwargs, dtype)
+    return Flown(
+        mlx_port.arrays(result),
+        {key: {name: mlx_port.to_numpy(a) for name, a in value.items()} for key, value in seen.items()},
+        {key: tuple(str(a.dtype).removeprefix("mlx.core.") for a in value.values()) for key, value in seen.items()},
+    )
+
+
+def compare_all(
+    actual: Mapping[str, Array], expected: Mapping[str, Array], noise: Mapping[str, Distance] | Distance
+) -> tuple[Figure, str]:
+    """Compare named tensors; give the figure furthest beyond its noise and what is to be said about all of them."""
+    worst = Figure("rel_l2", 0.0, next(iter(noise.values())).rel_l2 if isinstance(noise, Mapping) else noise.rel_l2)
+    said: list[str] = []
+    for name, wanted in expected.items():
+        allowed = noise if isinstance(noise, Distance) else noise[name]
+        given = actual.get(name)
+        measured = distance(given, wanted) if given is not None else distance(np.zeros(0), np.ones(1))
+        found = against(measured, allowed)
+        if found.ratio >= worst.ratio:
+            worst = found
+        if found.ratio > limits().headroom:
+            text = "is missing" if given is None else describe(given, wanted, limits().headroom * allowed.scaled_max)
+            said.append(f"{name}: {text}")
+    extra = sorted(set(actual) - set(expected))
+    if extra:
+        said.append(f"{', '.join(extra)}: the reference gives no such output")
+        worst = Figure("rel_l2", distance(np.zeros(0), np.ones(1)).rel_l2, worst.noise)
+    return worst, "\n".join(said)

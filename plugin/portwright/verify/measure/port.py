@@ -1,0 +1,210 @@
+"""Load a standalone port by its contract, and call it and its modules with numpy arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx.utils import tree_flatten
+from numpy.typing import NDArray
+
+from portwright import canonical
+from portwright.errors import ExitCode, PortError, Problem
+from portwright.verify import tree
+
+Array = NDArray[Any]
+DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+
+
+def is_array(value: Any) -> bool:
+    return isinstance(value, mx.array)
+
+
+def to_numpy(value: mx.array) -> Array:
+    """Copy an array out of MLX; 16-bit floats become float32, which holds them exactly."""
+    return np.array(value.astype(mx.float32) if value.dtype in (mx.float16, mx.bfloat16) else value)
+
+
+def to_mlx(value: Any, dtype: Any = None) -> Any:
+    """Hand numpy arrays, also nested ones, to MLX; floats in `dtype` where one is given."""
+    if isinstance(value, np.ndarray):
+        made = mx.array(value)
+        return made.astype(dtype) if dtype is not None and mx.issubdtype(made.dtype, mx.floating) else made
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_mlx(v, dtype) for v in value)
+    if isinstance(value, dict):
+        return {k: to_mlx(v, dtype) for k, v in value.items()}
+    return value
+
+
+def named_outputs(value: Any) -> dict[str, mx.array]:
+    return tree.flatten(value, is_array)
+
+
+def read_safetensors(path: Path) -> dict[str, mx.array]:
+    """The arrays of one safetensors file by key; raises PortError where it is none."""
+    try:
+        return cast(dict[str, mx.array], mx.load(str(path)))
+    except RuntimeError as error:
+        raise PortError(Problem(str(path), f"cannot be loaded: {error}", "run: doit remap")) from None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The port's weights: model.safetensors, or its shards."""
+    files = sorted(folder.glob("model*.safetensors"))
+    if not files:
+        raise PortError(Problem(str(folder), "holds no model*.safetensors", "run: doit remap"))
+    return files
+
+
+class Port:
+    """A port's directory: its code, config, portmap and weights."""
+
+    def __init__(self, folder: Path, portmap: Path | None = None) -> None:
+        self.folder = folder
+        self.config = _read_json(folder / "config.json")
+        self.portmap = _read_json(portmap or folder / "portmap.json")
+        self.code = _import_code(folder / "model.py")
+
+    def declare(self) -> nn.Module:
+        """A new model as its code declares it, with no weights loaded; raises PortError when it cannot be built."""
+        return _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(self.config)))
+
+    def load(self, weights: Sequence[Path] | None = None, dtype: str | None = None) -> nn.Module:
+        """A model with the port's weights (or others), ready to run; `dtype` casts it, None leaves it as stored."""
+        model = self.declare()
+        files = weights or weight_files(self.folder)
+
+        def fill() -> None:
+            model.load_weights([item for file in files for item in read_safetensors(file).items()])
+
+        _said(files[0], fill)
+        if dtype is not None:
+            model.set_dtype(DTYPES[dtype])
+        model.eval()
+        mx.eval(model.parameters())
+        return model
+
+    def stored(self) -> dict[str, mx.array]:
+        """The stored tensors by key."""
+        return {k: v for file in weight_files(self.folder) for k, v in read_safetensors(file).items()}
+
+
+def parameters(model: nn.Module) -> dict[str, mx.array]:
+    return dict(tree_flatten(model.parameters()))
+
+
+def paths_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a model by path; a module met twice keeps its first path in `observed`."""
+    return {path: module for path, module in model.named_modules() if path}
+
+
+OnCall = Callable[[str, int, Any], None]
+
+
+@contextmanager
+def observed(model: nn.Module, after: OnCall) -> Iterator[None]:
+    """Tell `after(path, n, output)` of the end of each module's call.
+
+    MLX has no hooks and looks `__call__` up on the type, so the types are wrapped, and put back afterwards.
+    """
+    path_of: dict[int, str] = {}
+    for path, module in sorted(paths_of(model).items(), key=lambda item: item[0].count(".")):
+        path_of.setdefault(id(module), path)
+    counts: dict[str, int] = {}
+    inside: set[int] = set()
+    kept: list[tuple[type, bool, Any]] = []
+
+    def wrap(original: Any) -> Any:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if id(self) not in path_of or id(self) in inside:  # inside: super().__call__ of the same module
+                return original(self, *args, **kwargs)
+            inside.add(id(self))
+            try:
+                output = original(self, *args, **kwargs)
+            finally:
+                inside.discard(id(self))
+            path = path_of[id(self)]
+            counts[path] = counts.get(path, 0) + 1
+            after(path, counts[path] - 1, output)
+            return output
+
+        return call
+
+    for cls in {type(module) for module in paths_of(model).values()}:
+        kept.append((cls, "__call__" in vars(cls), cls.__call__))
+        cls.__call__ = wrap(cls.__call__)
+    try:
+        yield
+    finally:
+        for cls, own, original in kept:
+            if own:
+                cls.__call__ = original
+            else:
+                del cls.__call__
+
+
+def run(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Any:
+    """Call the whole model on numpy inputs and evaluate its result."""
+    result = model(**{k: to_mlx(v, dtype) for k, v in tensors.items()}, **kwargs)
+    mx.eval(list(named_outputs(result).values()))
+    return result
+
+
+def arrays(result: Any) -> dict[str, Array]:
+    return {name: to_numpy(value) for name, value in named_outputs(result).items()}
+
+
+def holding(model: nn.Module) -> Iterable[str]:
+    """Paths of modules with parameters of their own or below."""
+    return [path for path, module in paths_of(model).items() if tree_flatten(module.parameters())]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise PortError(Problem(str(path), "is missing", "run: doit codegen"))
+    return canonical.parse_object(path.read_bytes(), str(path))
+
+
+def _import_code(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PortError(Problem(str(path), "is missing", "run: doit codegen"))
+    spec = importlib.util.spec_from_file_location("ported_model", path)
+    if spec is None or spec.loader is None:
+        raise PortError(Problem(str(path), "is not a Python file"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    _said(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    for name in ("Model", "ModelArgs"):
+        if not hasattr(module, name):
+            raise PortError(Problem(str(path), f"it defines no {name}", "a port has Model and ModelArgs.from_dict"))
+    return module
+
+
+def _said(where: Path, action: Callable[[], Any]) -> Any:
+    """Run the port's own code; what it raises becomes a Problem with the line of the port that raised it."""
+    try:
+        return action()
+    except PortError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise PortError(Problem(f"{where}{line_in(error, where)}", problem), ExitCode.DIVERGED) from error
+
+
+def line_in(error: BaseException, file: Path) -> str:
+    """The last line of `file` that a traceback passes through, as ":123"; "" where it passes none."""
+    line, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = f":{trace.tb_lineno}"
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,136 @@
+"""The measure stage: run every check of the registry and write the raw figures. No verdict is made here.
+
+Job: {"port": folder with model.py, config.json, portmap.json and weights, "golden": folder or packed file,
+"out": path of measurements.json, "component"?: name, "portmap"?: path, "moves"?: path, "snapshot"?: folder,
+"unquantized"?: [paths], "budget"?: {}, "checks"?: [names of the registry]}.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from portwright import __version__, canonical
+from portwright.errors import ExitCode, PortError, Problem
+from portwright.verify.blame import blame
+from portwright.verify.checks import REGISTRY
+from portwright.verify.measure.bench import Bench, Job, Measured, NotRun
+from portwright.verify.measure.port import line_in
+from portwright.verify.pack import unpack
+from portwright.verify.tolerance import UNBOUNDED
+from portwright.workers import Emit
+
+
+def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Measure one port; returns the path of the measurements, their count, and the first divergence if there is one."""
+    unknown = sorted(set(job.get("checks") or ()) - set(REGISTRY))
+    if unknown:
+        raise PortError(
+            [Problem(name, "is no check", f"one of {', '.join(REGISTRY)}") for name in unknown], ExitCode.USAGE
+        )
+    with golden_folder(Path(job["golden"])) as golden:
+        bench = Bench(parsed(job, golden))
+        checks: dict[str, dict[str, Any]] = {}
+        not_run: list[dict[str, str]] = []
+        names = [name for name in REGISTRY if name in bench.job.checks or not bench.job.checks]
+        for done, name in enumerate(names):
+            emit.progress(done, len(names), "checks", name)
+            for found in attempt(name, bench):
+                if isinstance(found, NotRun):
+                    not_run.append({"check": found.check, "why": found.why})
+                else:
+                    checks[found.check] = entry(found)
+        emit.progress(len(names), len(names), "checks", "done")
+        body = {
+            "component": job.get("component", "model"),
+            "device": device(),
+            "env": environment(bench),
+            "golden": bench.golden.digest,
+            "facts": {**bench.golden.body["facts"], "exempt": bench.exempt()},
+            "order": bench.golden.body["order"],
+            "checks": checks,
+            "not_run": not_run,
+        }
+    out = Path(job["out"])
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(canonical.dumps(body), encoding="utf-8")
+    partial.replace(out)
+    return {"measurements": str(out), "checks": len(checks), "not_run": len(not_run), "first_divergence": blame(body)}
+
+
+def parsed(job: dict[str, Any], golden: Path) -> Job:
+    def path(name: str) -> Path | None:
+        return Path(job[name]) if job.get(name) else None
+
+    return Job(
+        Path(job["port"]),
+        golden,
+        Path(job["out"]),
+        path("portmap"),
+        path("moves"),
+        path("snapshot"),
+        tuple(map(Path, job.get("unquantized") or ())),
+        job.get("budget") or {},
+        tuple(job.get("checks") or ()),
+    )
+
+
+def attempt(name: str, bench: Bench) -> Iterator[Measured | NotRun]:
+    """Run one check; a port whose own code fails in it has failed it, and the message says where."""
+    try:
+        yield from REGISTRY[name](bench)
+    except PortError as error:
+        yield Measured(f"{name}/run", "mismatches", 1, 0, "exact", str(error))
+    except Exception as error:
+        line = line_in(error, bench.port.folder / "model.py")
+        if not line:
+            raise  # not the port's code: ours is at fault, and that must be loud
+        yield Measured(f"{name}/run", "mismatches", 1, 0, "exact", f"model.py{line}: {type(error).__name__}: {error}")
+
+
+def entry(found: Measured) -> dict[str, Any]:
+    """One figure as measurements.json holds it: raw, finite."""
+    body = {
+        "metric": found.metric,
+        "value": min(float(found.value), UNBOUNDED) if found.value == found.value else UNBOUNDED,
+        "noise": float(found.noise),
+        "origin": found.origin,
+    }
+    return {**body, "detail": found.detail} if found.detail else body
+
+
+@contextmanager
+def golden_folder(path: Path) -> Iterator[Path]:
+    """The golden's folder; a packed one is unpacked for as long as it is needed."""
+    if path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
+        unpack(path, Path(folder) / "golden")
+        yield Path(folder) / "golden"
+
+
+def device() -> str:
+    return "metal" if mx.default_device() == mx.Device(mx.gpu) else "cpu"
+
+
+def environment(bench: Bench) -> dict[str, str]:
+    """What the figures depend on beside the port: versions, the machine, the BLAS."""
+    system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), platform.system().lower())
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    blas = "openblas" if "openblas" in preloaded else ("accelerate" if system == "macos" else "mlx")
+    return {
+        "portwright": __version__,
+        "mlx": version("mlx"),
+        "torch": bench.golden.body["env"]["torch"],
+        "os": f"{system}-{platform.machine()}",
+        "blas": blas,
+    }

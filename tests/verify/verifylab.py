@@ -1,0 +1,53 @@
+"""Capture, port and measure the two fixture networks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from portwright.verify import circuit
+from portwright.workers import run_worker
+from safetensors.numpy import load_file, save_file
+
+FIXTURES = Path(__file__).parent / "fixtures"
+CLASSES = {"text": "reference_text:TextNet", "picture": "reference_picture:PictureNet"}
+
+
+def capture(name: str, folder: Path, **changes: object) -> Path:
+    """Capture a fixture network with drawn weights."""
+    job = {
+        "reference": CLASSES[name],
+        "config": str(FIXTURES / name / "config.json"),
+        "mode": "redraw",
+        "seed": 3,
+        "out": str(folder / "golden"),
+        **changes,
+    }
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(FIXTURES), os.environ.get("PYTHONPATH", "")])
+    run_worker("portwright.verify.capture", job)
+    return folder / "golden"
+
+
+def make_port(name: str, golden: Path, folder: Path) -> Path:
+    """A port's directory: the hand-written model, and the drawn weights moved as its portmap says."""
+    shutil.copytree(FIXTURES / name, folder)
+    portmap = json.loads((folder / "portmap.json").read_text())
+    reference = load_file(golden / "reference.safetensors")
+    weights = {}
+    for key, entry in portmap["params"].items():
+        value = reference[entry["from"][0]]
+        for op in entry["ops"]:
+            value = circuit.apply({"op": "transpose", "perm": op["transpose"]}, [value])[0]
+        weights[key] = np.ascontiguousarray(value)
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def measure(port: Path, golden: Path, out: Path, **changes: object) -> dict[str, object]:
+    """Run the measure worker and read what it measured."""
+    job = {"port": str(port), "golden": str(golden), "out": str(out), **changes}
+    run_worker("portwright.verify.measure", job, mlx=True)
+    return dict(json.loads(out.read_text()))
