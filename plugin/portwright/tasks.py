@@ -71,17 +71,14 @@ def ports(*patterns: str, root: Path | None = None) -> dict[str, Callable[[], It
     `globals().update(ports("examples/*/port.toml"))` in a dodo.py."""
     stages = _load(root or Path(), patterns or None)
 
-    def creator(group: str) -> Callable[[], Iterator[dict[str, Any]]]:
-        def create() -> Iterator[dict[str, Any]]:
-            yield {"name": None, "doc": GROUPS[group], **({"params": _PARAMS} if group == "port" else {})}
+    def create() -> Iterator[dict[str, Any]]:
+        for group, doc in GROUPS.items():
+            yield {"basename": group, "name": None, "doc": doc, "params": _PARAMS if group == "port" else []}
             for stage in stages:
                 if _group(stage) == group:
-                    yield _task(stage, stages)
+                    yield {"basename": group, **_task(stage)}
 
-        create.__doc__ = GROUPS[group]
-        return create
-
-    return {f"task_{group}": creator(group) for group in GROUPS}
+    return {_CREATOR: create}
 
 
 _PARAMS = [{"name": "json", "long": "json", "type": bool, "default": False, "help": "write JSON lines instead of text"}]
@@ -118,7 +115,7 @@ def _group(stage: Stage) -> str:
     return stage.name.partition(":")[0].partition("-")[0]
 
 
-def _task(stage: Stage, stages: list[Stage]) -> dict[str, Any]:
+def _task(stage: Stage) -> dict[str, Any]:
     _, _, name = stage.name.partition(":")
     suffix = stage.name.partition(":")[0].partition("-")[2]  # fetch-golden:minilm:model -> fetch:minilm:model-golden
     return {
@@ -180,14 +177,12 @@ def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: Tra
     sys.__excepthook__(kind, error, trace)
 
 
-_TASKS = ("task_fetch", "task_codegen", "task_bind", "task_remap", "task_capture", "task_verify", "task_port")
-__all__ = ["DOIT_CONFIG", *_TASKS, "ports"]
+_CREATOR = "task_portwright"  # one creator for all groups: doit keeps the order in which it yields them
+__all__ = ["DOIT_CONFIG", "ports", "task_portwright"]  # noqa: F822  # made below, when a dodo.py asks for it
 
 
 def __getattr__(name: str) -> Any:
     """Make the tasks of all ports below the current folder when a dodo.py asks for them."""
-    if name in _TASKS:
-        made = ports()
-        globals().update(made)
-        return made[name]
+    if name == _CREATOR:
+        return ports()[_CREATOR]
     raise AttributeError(name)
