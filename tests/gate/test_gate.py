@@ -19,7 +19,8 @@ def test_edited_model_blocks_with_file_and_command(port: PortRepo) -> None:
     judgement = port.gate()
     assert judgement.blocked
     assert judgement.lines == (
-        "ported/model.py: it changed after it was measured (sha256:bcd51628793a was measured, sha256:cb25b0385927 is here)\n"
+        "ported/model.py: it changed after it was measured "
+        "(sha256:bcd51628793a was measured, sha256:cb25b0385927 is here)\n"
         "    fix: doit port:minilm, then git add .",
         "1 problem in the index; 1 of 1 ports blocked",
     )

@@ -66,7 +66,7 @@ def _judge(tree: GitTree, only: Sequence[str]) -> Judgement:
     problems = [problem for report in reports for problem in with_commands(tree, report)]
     problems += [problem for problem in judge_leftovers(tree) if is_below(problem.where, only)]
     lines = [f"{report.name}: {'; '.join(report.notes)}" for report in reports if not report.problems]
-    lines += [_text(problem) for problem in problems]
+    lines += [shown(problem) for problem in problems]
     if problems:
         lines.append(_sum(len(problems), tree, reports))
     elif not reports:
@@ -79,7 +79,8 @@ def _sum(count: int, tree: Tree, reports: Sequence[PortReport]) -> str:
     return f"{count} problem{'s' * (count != 1)} in {tree.label}; {bad} of {len(reports)} ports blocked"
 
 
-def _text(problem: Problem) -> str:
+def shown(problem: Problem) -> str:
+    """Give a problem's text for a terminal."""
     return str(problem).encode("utf-8", "backslashreplace").decode()  # a path may be any bytes
 
 

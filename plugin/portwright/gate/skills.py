@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,10 +62,15 @@ def read_port(reader: Reader, top: Path) -> PortSpec | None:
 
 
 def _from_top(problem: Problem, top: Path, reader: Reader) -> Problem:
-    where = problem.where.replace(f"{top}/", "")
-    if where.startswith("port.toml"):
-        where = reader.at(where)
-    return Problem(where, problem.problem, problem.hint)
+    problem = without_folder(problem, top)
+    if problem.where.startswith("port.toml"):
+        return replace(problem, where=reader.at(problem.where))
+    return problem
+
+
+def without_folder(problem: Problem, top: Path) -> Problem:
+    """Name a file by its path in the repository, not in the temporary folder `top`."""
+    return replace(problem, where=problem.where.replace(f"{top}/", ""), problem=problem.problem.replace(f"{top}/", ""))
 
 
 def check_skill(
