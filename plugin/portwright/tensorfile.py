@@ -218,3 +218,10 @@ class TensorFile:
         """The tensor's bytes, not copied."""
         start, end = self.span(key)
         return memoryview(self.mapped)[start:end]
+
+    def release(self, key: str) -> None:
+        """Give back the memory of a tensor's mapped pages; they are read again when needed."""
+        start, end = self.span(key)
+        start += -start % mmap.PAGESIZE  # whole pages only: their neighbours belong to other tensors
+        if end - start >= mmap.PAGESIZE and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED, start, (end - start) // mmap.PAGESIZE * mmap.PAGESIZE)

@@ -70,7 +70,7 @@ def bind(
         Problem(at, f"{problem} ({_examples(keys)})", hints[at, problem]) for (at, problem), keys in failures.items()
     ]
     problems += _count_problems(claims, sizes)
-    problems += name_problems(moves, wanted)
+    problems += name_problems(moves, wanted, {rule.name: rule.where for rule in rules.rules})
     unclaimed = [key for key, found in claims.items() if not found and key not in wanted]
     made = {target.key for move in moves for target in move.targets}
     problems += unmapped_problems(unclaimed, rules, headers, wanted - made)
@@ -103,7 +103,7 @@ def _drop(claim: Claim, sizes: Sizes, drops: list[Drop]) -> Iterator[Problem]:
     except SizeError as error:
         yield Problem(f"{claim.rule.where}: drop.restore", error.problem, error.hint)
         return
-    drops.append(Drop(claim.rule.where, claim.key, drop.reason, restore))
+    drops.append(Drop(claim.rule.name, claim.key, drop.reason, restore))
 
 
 def _move(members: Sequence[Claim], rules: RuleSet, headers: Mapping[str, TensorInfo], sizes: Sizes) -> Move:
@@ -134,7 +134,7 @@ def _move(members: Sequence[Claim], rules: RuleSet, headers: Mapping[str, Tensor
         values = {**members[0].values, **{name: str(index) for name, index in indices.items()}}
         dtype = headers[ordered[0].key].dtype
         targets.append(Target(template.render(values, rows), circuit.shapes[register], dtype, register))
-    return Move(rule.where, tuple(claim.key for claim in ordered), tuple(targets), tuple(circuit.ops))
+    return Move(rule.name, tuple(claim.key for claim in ordered), tuple(targets), tuple(circuit.ops))
 
 
 def _places(members: Sequence[Claim], rules: RuleSet) -> dict[str, Cell]:

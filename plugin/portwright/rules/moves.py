@@ -24,7 +24,7 @@ class Target:
 class Move:
     """Sources are registers 0, 1, …; the ops make new registers; each target names the one it holds."""
 
-    rule: str  # "rules.toml:12", or "library" where the checkpoint already has the reference's name
+    rule: str  # its `match`, or "library" where the checkpoint already has the reference's name
     sources: tuple[str, ...]
     targets: tuple[Target, ...]
     ops: tuple[Op, ...] = ()

@@ -37,7 +37,7 @@ class DropSpec:
 
 @dataclass(frozen=True)
 class Rule:
-    """One `[[rule]]`; `where` is what messages and moves call it."""
+    """One `[[rule]]`; messages call it by `where`, moves by `name`, which an edit of other lines leaves alone."""
 
     where: str  # "rules.toml:12"
     patterns: tuple[Pattern, ...]
@@ -45,6 +45,10 @@ class Rule:
     ops: tuple[OpSpec, ...] = ()
     drop: DropSpec | None = None
     counts: Mapping[str, str | int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return " + ".join(pattern.text for pattern in self.patterns)
 
     @property
     def folded(self) -> tuple[str, ...]:

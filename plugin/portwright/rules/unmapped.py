@@ -53,8 +53,8 @@ def _suggest(group: Group, targets: Sequence[Group], shapes: Mapping[str, Shape]
     return f"{nearest}; add {suggest_rule(group, targets, shapes)}"
 
 
-def name_problems(moves: Sequence[Move], wanted: Collection[str]) -> Iterator[Problem]:
-    """Names that two moves make, and names that nobody wants."""
+def name_problems(moves: Sequence[Move], wanted: Collection[str], wheres: Mapping[str, str]) -> Iterator[Problem]:
+    """Names that two moves make, and names that nobody wants; `wheres` says where each rule stands."""
     makers: dict[str, list[Move]] = defaultdict(list)
     for move in moves:
         for target in move.targets:
@@ -63,13 +63,13 @@ def name_problems(moves: Sequence[Move], wanted: Collection[str]) -> Iterator[Pr
     unknown: dict[str, list[str]] = defaultdict(list)
     for key, makes in makers.items():
         if len(makes) > 1:
-            sources = [f"{move.rule} from {', '.join(move.sources[:2])}" for move in makes]
+            sources = [f"{wheres.get(move.rule, move.rule)} from {', '.join(move.sources[:2])}" for move in makes]
             twice[tuple(sorted({move.rule for move in makes}))].append(f"{key} ({'; '.join(sources)})")
         if key not in wanted:
             unknown[makes[0].rule].append(key)
     for rules, keys in twice.items():
         hint = "a name is made by one move; where two keys hold the same tensor, drop one with restore = { copy = … }"
-        yield Problem(rules[0], f"{len(keys)} names are made twice: {keys[0]}", hint)
+        yield Problem(wheres.get(rules[0], rules[0]), f"{len(keys)} names are made twice: {keys[0]}", hint)
     free = sorted(set(wanted) - set(makers))
     for rule, keys in unknown.items():
         for group in group_keys(keys):
@@ -77,7 +77,7 @@ def name_problems(moves: Sequence[Move], wanted: Collection[str]) -> Iterator[Pr
             hint = (
                 f"did you mean {', '.join(close)}?" if close else "the reference has no name like it that is still free"
             )
-            yield Problem(rule, f"{count(group.keys)} no name of the reference", hint)
+            yield Problem(wheres.get(rule, rule), f"{count(group.keys)} no name of the reference", hint)
 
 
 def count(keys: Sequence[str]) -> str:

@@ -1,0 +1,17 @@
+"""Run a move's circuit on the tensors of open files, computing nothing until it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..rules.moves import Move
+from .lazy import Lazy, apply
+
+
+def run(move: Move, source: Callable[[str], Lazy]) -> dict[str, Lazy]:
+    """The targets of a move by key; `source` opens a source tensor by its key."""
+    registers: dict[int, Lazy] = {index: source(key) for index, key in enumerate(move.sources)}
+    for op in move.ops:
+        made = apply(op, [registers.pop(register) for register in op.inputs])
+        registers.update(zip(op.outputs, made, strict=True))
+    return {target.key: registers[target.register] for target in move.targets}

@@ -1,0 +1,235 @@
+"""Tensors that are not computed until they are written, and then block by block: views of mapped files, joined or cut.
+
+Whatever the model's size, what is in memory at once is a block; only a transpose or cut of something joined, or a
+reshape of something transposed, must be held whole, which is one tensor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dtypes import DTYPES
+from ..rules.ops import Op, Restore, Shape
+from ..tensorfile import TensorFile
+from .cast import cast
+
+Array = NDArray[Any]
+BLOCK = 4 << 20  # bytes of source that are cast and written at once
+
+
+@dataclass(frozen=True)
+class Run:
+    """Bytes start..stop of a file, to be copied as they are."""
+
+    file: TensorFile
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A numpy array, mostly a view of a mapped file; `origin` says where its bytes lie while they are contiguous."""
+
+    array: Array
+    code: str
+    origin: tuple[TensorFile, int] | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.array.shape
+
+    def blocks(self) -> Iterator[Array]:
+        yield from _blocks_of(self.array)
+
+    def rows(self, start: int, stop: int) -> Array:
+        return self.array[start:stop]
+
+    def whole(self) -> Array:
+        return self.array
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several tensors side by side along an axis."""
+
+    parts: tuple[Lazy, ...]
+    axis: int
+    shape: Shape
+
+    @property
+    def code(self) -> str:
+        return self.parts[0].code
+
+    def blocks(self) -> Iterator[Array]:
+        if self.axis == 0:
+            for part in self.parts:
+                yield from part.blocks()
+            return
+        rows = self.shape[0]
+        step = max(1, BLOCK * rows // max(1, prod(self.shape) * DTYPES[self.code].bits // 8))
+        for start in range(0, rows, step):
+            yield self.rows(start, min(rows, start + step))
+
+    def rows(self, start: int, stop: int) -> Array:
+        if self.axis == 0:
+            return self.whole()[start:stop]
+        return np.concatenate([part.rows(start, stop) for part in self.parts], self.axis)
+
+    def whole(self) -> Array:
+        return np.concatenate([part.whole() for part in self.parts], self.axis)
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A tensor whose elements keep their order but not their grouping."""
+
+    inner: Lazy
+    shape: Shape
+
+    @property
+    def code(self) -> str:
+        return self.inner.code
+
+    def blocks(self) -> Iterator[Array]:
+        yield from self.inner.blocks()
+
+    def rows(self, start: int, stop: int) -> Array:
+        return self.whole()[start:stop]
+
+    def whole(self) -> Array:
+        return self.inner.whole().reshape(self.shape)
+
+
+Lazy = Leaf | Joined | Reshaped
+
+
+def open_leaf(file: TensorFile, key: str) -> Leaf:
+    """A tensor of a file, not read yet. Types narrower than a byte appear as bytes, and can only be renamed."""
+    info = file.header.tensors[key]
+    start, _ = file.span(key)
+    kind = DTYPES[info.dtype].numpy or "uint8"
+    raw = np.frombuffer(file.mapped, np.uint8, count=info.end - info.start, offset=start)
+    array = (
+        raw.view(kind)
+        if raw.ctypes.data % np.dtype(kind).itemsize == 0
+        else np.ndarray(raw.size // np.dtype(kind).itemsize, kind, raw)
+    )
+    if DTYPES[info.dtype].numpy:
+        array = array.reshape(info.shape)
+    return Leaf(array, info.dtype, (file, start))
+
+
+def apply(op: Op, inputs: Sequence[Lazy]) -> list[Lazy]:
+    """One op of a circuit on tensors that are not computed yet."""
+    first = inputs[0]
+    match op.name:
+        case "concat":
+            return [_joined(inputs, op.axis)]
+        case "stack":
+            return [_joined([_reshaped(part, _widened(part.shape, op.axis)) for part in inputs], op.axis)]
+        case "split":
+            edges = np.cumsum([0, *op.sizes])
+            return [_cut(first, op.axis, int(a), int(b)) for a, b in itertools.pairwise(edges)]
+        case "unstack":
+            narrowed = (*first.shape[: op.axis], *first.shape[op.axis + 1 :])
+            count = first.shape[op.axis]
+            return [_reshaped(_cut(first, op.axis, i, i + 1), narrowed) for i in range(count)]
+        case "slice":
+            return [_cut(first, op.axis, op.start, op.stop)]
+        case "transpose":
+            return [Leaf(first.whole().transpose(op.perm), first.code)]
+        case "reshape":
+            return [_reshaped(first, op.shape)]
+        case "pad":
+            return [_padded(first, op)]
+    raise ValueError(op.name)
+
+
+def _widened(shape: Shape, axis: int) -> Shape:
+    return (*shape[:axis], 1, *shape[axis:])
+
+
+def _joined(parts: Sequence[Lazy], axis: int) -> Lazy:
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    return parts[0] if len(parts) == 1 else Joined(tuple(parts), axis, tuple(shape))
+
+
+def _reshaped(lazy: Lazy, shape: Shape) -> Lazy:
+    if isinstance(lazy, Leaf):
+        moved = lazy.array.reshape(shape)
+        if np.shares_memory(moved, lazy.array) or moved.size == 0:
+            return Leaf(moved, lazy.code, lazy.origin)
+    return Reshaped(lazy, shape)
+
+
+def _cut(lazy: Lazy, axis: int, start: int, stop: int) -> Lazy:
+    array = lazy.whole()
+    view = array[(slice(None),) * axis + (slice(start, stop),)]
+    origin = None
+    if isinstance(lazy, Leaf) and lazy.origin is not None and view.flags.c_contiguous and view.size:
+        origin = (lazy.origin[0], lazy.origin[1] + view.ctypes.data - array.ctypes.data)
+    return Leaf(view, lazy.code, origin)
+
+
+def _padded(lazy: Lazy, op: Op) -> Lazy:
+    """The inverse of slice: what was cut off comes back as `restore` says."""
+    restore = op.restore or Restore("full", 0)
+    before, after = list(lazy.shape), list(lazy.shape)
+    before[op.axis], after[op.axis] = op.start, op.before[0] - op.stop
+    ends = [Leaf(filled(tuple(shape), lazy.code, float(restore.value)), lazy.code) for shape in (before, after)]
+    parts = [part for part in (ends[0], lazy, ends[1]) if part.shape[op.axis]]
+    return _joined(parts or [lazy], op.axis)
+
+
+def filled(shape: Shape, code: str, value: float) -> Array:
+    """An array of one value, in the bits of dtype `code`."""
+    kind = DTYPES[code]
+    if kind.kind == "float" and kind.bits < 32:
+        return np.full(shape, cast(np.full(1, value, np.float32), "F32", code)[0])
+    return np.full(shape, value, kind.numpy)
+
+
+def stream(lazy: Lazy, code: str) -> Iterator[Run | Array]:
+    """The bytes of a tensor in order, as dtype `code`: runs to be copied where nothing but the name changes."""
+    if lazy.code == code:
+        yield from _runs(lazy)
+        return
+    for block in lazy.blocks():
+        yield np.ascontiguousarray(cast(block, lazy.code, code))
+
+
+def _runs(lazy: Lazy) -> Iterator[Run | Array]:
+    if isinstance(lazy, Leaf) and lazy.origin is not None and lazy.array.flags.c_contiguous:
+        file, start = lazy.origin
+        yield Run(file, start, start + lazy.array.nbytes)
+    elif isinstance(lazy, Joined) and lazy.axis == 0:
+        for part in lazy.parts:
+            yield from _runs(part)
+    elif isinstance(lazy, Reshaped):
+        yield from _runs(lazy.inner)
+    else:
+        for block in lazy.blocks():
+            yield np.ascontiguousarray(block)
+
+
+def _blocks_of(array: Array) -> Iterator[Array]:
+    """An array in pieces of about BLOCK bytes, in the order of its elements."""
+    if array.nbytes <= BLOCK or array.ndim == 0:
+        yield array
+    elif array.shape[0] > 0:
+        row = array.nbytes // array.shape[0]
+        if row > BLOCK:
+            for index in range(array.shape[0]):
+                yield from _blocks_of(array[index])
+        else:
+            step = max(1, BLOCK // row)
+            for start in range(0, array.shape[0], step):
+                yield array[start : start + step]

@@ -1,0 +1,197 @@
+"""The remap worker: everything is checked, then every changed shard is written under a temporary name, then published.
+
+Job: {"moves": path of moves.json, "snapshot": folder, "out": folder, "dtype": "float32" | null, "quantize": null |
+{bits, group_size, mode, keep, layers, modules}, "shard_bytes": int, "weights": {source file: sha256},
+"keep": the `keep` of an earlier result, "hashes": ["sha256", "blake3"]}.
+Result: {"files": {name: {size, sha256, blake3}}, "keep": {...}, "written": [names], "parameters": n, "bytes": n,
+"quantization": object for config.json | null}.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExitCode, PortError, Problem
+from ..publish import publish_text
+from ..rules.moves import Binding
+from ..tensorfile import TensorFile
+from ..tensorwriter import Entry, TensorWriter, header_bytes, remove_leftovers
+from ..workers import Emit
+from .circuits import run as run_circuit
+from .layout import DROPPED, Shard, plan_shards, stored_sources
+from .lazy import Lazy, Run, open_leaf, stream
+from .quantize import parse_recipe, quantized
+from .restore import restore_problems
+from .tally import Tally
+
+METADATA = {"format": "mlx"}
+INDEX = "model.safetensors.index.json"
+_OURS = re.compile(r"model(-[0-9]{5}-of-[0-9]{5})?\.safetensors")
+
+
+@dataclass
+class Sources:
+    """The source files of a port, open and checked."""
+
+    binding: Binding
+    files: Mapping[str, TensorFile]
+
+    def lazy(self, key: str) -> Lazy:
+        return open_leaf(self.files[self.binding.headers[key].file], key)
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let the kernel take back the mapped pages of tensors that were read."""
+        for key in keys:
+            self.files[self.binding.headers[key].file].release(key)
+
+
+def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+    """Do one job; raises PortError before anything is written where a header, a restore or the space is not right."""
+    out = Path(job["out"])
+    body = json.loads(Path(job["moves"]).read_text(encoding="utf-8"))
+    binding = Binding.from_json(body)
+    recipe = parse_recipe(job["quantize"]) if job.get("quantize") else None
+    sources = Sources(binding, _open_sources(binding, Path(job["snapshot"])))
+    shards = plan_shards(binding, job.get("dtype"), recipe, job["shard_bytes"], job.get("weights", {}))
+    problems = list(restore_problems(binding, sources.lazy))
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
+    out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    kept = {s.name: job["keep"][s.name] for s in shards if _is_intact(out, s, job.get("keep", {}).get(s.name))}
+    changed = [shard for shard in shards if shard.name not in kept]
+    stored = stored_sources(binding)
+    entries = [Entry(key, binding.headers[key].dtype, binding.headers[key].shape) for key in stored]
+    needed = sum(shard.size for shard in changed) + sum(entry.size for entry in entries)
+    _check_space(out, needed)
+    tally = Tally(emit, needed)
+    hashes = tuple(job.get("hashes", ("sha256", "blake3")))
+    writers: list[TensorWriter] = []
+    try:
+        for shard in changed:
+            tally.what = shard.name
+            writer = TensorWriter(out / shard.name, shard.entries, METADATA, hashes, tally.add)
+            writers.append(writer)
+            _fill(writer, shard, sources)
+            writer.finish()
+            writer.release()
+        if entries:
+            tally.what = DROPPED
+            writer = TensorWriter(out / DROPPED, entries, METADATA, hashes, tally.add)
+            writers.append(writer)
+            for key in stored:
+                _write(writer, sources.lazy(key), binding.headers[key].dtype)
+            writer.finish()
+            writer.release()
+        for writer in writers:
+            writer.publish()
+    finally:
+        for writer in writers:
+            writer.close()
+    tally.end()
+    _publish_index(out, shards)
+    _remove_stale(
+        out, {s.name for s in shards} | ({DROPPED} if entries else set()) | ({INDEX} if len(shards) > 1 else set())
+    )
+    files = {name: {key: entry[key] for key in ("size", "sha256", "blake3")} for name, entry in kept.items()}
+    files |= {w.path.name: dict(w.written.__dict__) for w in writers if w.written}
+    digests = {shard.name: shard.digest for shard in shards}
+    targets = {o.target.key: (o.target.shape, o.dtype) for s in shards for u in s.units for o in u.outputs}
+    return {
+        "files": dict(sorted(files.items())),
+        "keep": {name: {"digest": digests[name], **files[name]} for name in sorted(digests)},
+        "written": [writer.path.name for writer in writers],
+        "parameters": sum(prod(shape) for shape, _ in targets.values()),
+        "bytes": sum(shard.size for shard in shards),
+        "quantization": recipe.config(targets) if recipe else None,
+    }
+
+
+def _open_sources(binding: Binding, snapshot: Path) -> dict[str, TensorFile]:
+    """Open and check every source file; its header must still say what the moves were bound to."""
+    files: dict[str, TensorFile] = {}
+    problems: list[Problem] = []
+    for name in sorted({info.file for info in binding.headers.values()}):
+        try:
+            files[name] = TensorFile(snapshot / name, name)
+        except PortError as error:
+            problems += error.problems
+    for key, info in binding.headers.items():
+        if info.file in files and files[info.file].header.tensors.get(key) != info:
+            told = f"tensor {key!r} is not the one that the rules were bound to"
+            problems.append(Problem(info.file, told, "the source has changed: run bind again"))
+    if problems:
+        raise PortError(problems, ExitCode.SOURCE)
+    return files
+
+
+def _fill(writer: TensorWriter, shard: Shard, sources: Sources) -> None:
+    for unit in shard.units:
+        made = run_circuit(unit.move, sources.lazy)
+        for output in unit.outputs:
+            lazy = made[output.target.key]
+            if output.how is None:
+                _write(writer, lazy, output.dtype)
+            else:
+                for array in quantized(lazy, output.how, output.dtype):
+                    writer.write(array)
+        del made
+        sources.release(unit.move.sources)
+
+
+def _write(writer: TensorWriter, lazy: Lazy, code: str) -> None:
+    for piece in stream(lazy, code):
+        if isinstance(piece, Run):
+            writer.copy(piece.file.fileno(), piece.start, piece.stop)
+        elif piece.size:
+            writer.write(piece)
+
+
+def _is_intact(out: Path, shard: Shard, before: Mapping[str, Any] | None) -> bool:
+    """Whether a shard of an earlier run is what this run would write: same digest, and its bytes are undamaged."""
+    from blake3 import blake3
+
+    if not before or before.get("digest") != shard.digest:
+        return False
+    path = out / shard.name
+    try:
+        expected = header_bytes(shard.entries, METADATA)
+        if path.stat().st_size != len(expected) + shard.size:
+            return False
+        hash = blake3(max_threads=blake3.AUTO)
+        hash.update_mmap(path)
+        return bool(hash.hexdigest() == before["blake3"])
+    except OSError:
+        return False
+
+
+def _check_space(out: Path, needed: int) -> None:
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        hint = "free some space, or set [out] path to another disk"
+        raise PortError(Problem(str(out), f"{needed:,} bytes are to be written, and {free:,} are free", hint))
+
+
+def _publish_index(out: Path, shards: Sequence[Shard]) -> None:
+    if len(shards) == 1:
+        return
+    weight_map = {entry.key: shard.name for shard in shards for entry in shard.entries}
+    total = sum(prod(o.target.shape) for shard in shards for unit in shard.units for o in unit.outputs)
+    metadata = {"total_size": sum(shard.size for shard in shards), "total_parameters": total}
+    body = {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))}
+    publish_text(out / INDEX, json.dumps(body, indent=4, ensure_ascii=False) + "\n")
+
+
+def _remove_stale(out: Path, current: set[str]) -> None:
+    """Remove weights of an earlier layout: loaders read every model*.safetensors, the last one wins."""
+    for path in out.iterdir():
+        ours = _OURS.fullmatch(path.name) or path.name in (INDEX, DROPPED)
+        if ours and path.name not in current:
+            path.unlink()
