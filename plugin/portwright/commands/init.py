@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import prod
 from pathlib import Path
 
 from .. import draft, scaffold
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     for path, content in files.items():
         written = publish_text(path, content)
         print(f"{'wrote' if written else 'kept '} {path.relative_to(top)}")
-    parameters = sum(_count(info.shape) for header in seen.headers.values() for info in header.values())
+    parameters = sum(prod(info.shape) for header in seen.headers.values() for info in header.values())
     plural = "s" if len(found) > 1 else ""
     print(f"{source.text}: {len(found)} component{plural}, {parameters:,} numbers, Skill {skill.name}")
     print("next: pre-commit install && doit port")
@@ -60,13 +61,6 @@ def _dodo(here: Path, top: Path) -> Path:
         if folder == top:
             break
     return here / "dodo.py"
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 def _repository(folder: Path) -> Path:

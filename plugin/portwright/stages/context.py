@@ -30,6 +30,7 @@ class Port:
     skill: Skill
     paths: PortPaths
     slices: Mapping[str, str]
+    origin: Path  # what relative `file:` sources start from: the port's folder, also when a copy is built elsewhere
     _lock: list[Lock | None] = field(default_factory=list)
 
     def task(self, stage: str, component: ComponentSpec) -> str:
@@ -63,12 +64,12 @@ class Port:
         return str(self.result("fetch", component)["config_digest"])
 
 
-def load(port_toml: Path) -> Port:
-    """Read one port.toml and its Skill; raises PortError with every problem."""
+def load(port_toml: Path, origin: Path | None = None) -> Port:
+    """Read one port.toml and its Skill; raises PortError with every problem. `origin`: see `Port`."""
     spec = load_port(port_toml)
     skill = load_skill(spec.skill, spec.directory.resolve())
     single = [c.name for c in spec.components] == ["model"]
-    return Port(spec, skill, PortPaths(spec.directory, spec.out, single), skill.slices())
+    return Port(spec, skill, PortPaths(spec.directory, spec.out, single), skill.slices(), origin or spec.directory)
 
 
 def fold_root(root: str, base: Path) -> str:

@@ -71,7 +71,7 @@ def _stage(
         pins = pinned()
         job = {
             "source": source.text,
-            "base": str(base.resolve()),
+            "base": str(port.origin.resolve()),
             "wanted": wanted,
             "cache": str(cache_root()),
             "pinned": None if pins is None else {p: _record(file) for p, file in pins.items()},

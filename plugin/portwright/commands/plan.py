@@ -1,0 +1,62 @@
+"""plan: show components, parameters, bytes, the cost, and what would run and why, before weights are fetched."""
+
+from __future__ import annotations
+
+import argparse
+from math import prod
+from pathlib import Path
+
+from ..errors import ExitCode
+from ..paths import cache_root
+from ..stages.context import Port
+
+# Streaming keeps remap small; loading the reference in fp32 beside an fp64 shadow is what takes memory.
+_CAPTURE_BYTES_PER_PARAMETER = 4 + 8
+_WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", default=".", type=Path, help="the folder with the ports (default: here)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..stages.context import load
+    from ..stages.graph import stages_of
+    from ..tasks import find_ports
+
+    for file in find_ports(args.folder):
+        port = load(file)
+        _show_components(port)
+        print("  would run:")
+        reasons = [(stage.name, stage.stale()) for stage in stages_of(port)]
+        for name, why in reasons:
+            if why:
+                print(f"    {name}: {'; '.join(why)}")
+        if not any(why for _, why in reasons):
+            print("    nothing: everything is up to date")
+    return int(ExitCode.OK)
+
+
+def _show_components(port: Port) -> None:
+    from ..sources import peek
+
+    spec = port.spec
+    lock = port.lock()
+    pinned = dict(lock.files) if lock and lock.source == spec.source.text else None
+    seen = peek(spec.source, cache=cache_root(), base=spec.directory, pinned=pinned)
+    sizes = dict(seen.files)
+    print(
+        f"{spec.name}: {spec.source.text}, Skill {port.skill.name} {port.skill.version}, {spec.dtype}, {spec.runtime}"
+    )
+    for component in spec.components:
+        folder = f"{component.path}/" if component.path else ""
+        headers = {f: h for f, h in seen.headers.items() if f.startswith(folder) and "/" not in f.removeprefix(folder)}
+        parameters = sum(prod(info.shape) for header in headers.values() for info in header.values())
+        read = sum(sizes[file] for file in headers)
+        bits = spec.quantize.bits + 32 / spec.quantize.group_size if spec.quantize else 8 * _WIDTHS[spec.dtype]
+        print(f"  {component.name}: {component.reference} ({component.kind})")
+        print(
+            f"    {parameters:,} parameters, {read / 1e6:,.1f} MB to read, about {parameters * bits / 8e6:,.1f} MB to write"
+        )
+        memory = parameters * _CAPTURE_BYTES_PER_PARAMETER / 1e9
+        print(f"    capture needs about {memory:,.2f} GB of memory, verify about {parameters * 4 / 1e9:,.2f} GB")
