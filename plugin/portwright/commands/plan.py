@@ -55,8 +55,7 @@ def _show_components(port: Port) -> None:
         read = sum(sizes[file] for file in headers)
         bits = spec.quantize.bits + 32 / spec.quantize.group_size if spec.quantize else 8 * _WIDTHS[spec.dtype]
         print(f"  {component.name}: {component.reference} ({component.kind})")
-        print(
-            f"    {parameters:,} parameters, {read / 1e6:,.1f} MB to read, about {parameters * bits / 8e6:,.1f} MB to write"
-        )
+        written = parameters * bits / 8e6
+        print(f"    {parameters:,} parameters, {read / 1e6:,.1f} MB to read, about {written:,.1f} MB to write")
         memory = parameters * _CAPTURE_BYTES_PER_PARAMETER / 1e9
         print(f"    capture needs about {memory:,.2f} GB of memory, verify about {parameters * 4 / 1e9:,.2f} GB")
