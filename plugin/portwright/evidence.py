@@ -32,7 +32,7 @@ class Judged:
     entry: Mapping[str, Any] | None
     verdict: tolerance.Verdict | None
     loosened: float | None = None
-    why: str = ""  # why it was not run
+    why: str = ""  # why it was not run; empty where the run does not know the check
 
     @property
     def passed(self) -> bool:
@@ -162,7 +162,7 @@ def judge(manifest: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[
         for check in sorted({*manifest["checks"], *run["checks"]}):
             entry = run["checks"].get(check)
             if entry is None:
-                yield Judged(device, check, None, None, why=reasons.get(check, "it stands in neither list"))
+                yield Judged(device, check, None, None, why=reasons.get(check, ""))
             else:
                 yield Judged(device, check, entry, tolerance.verdict(entry), tolerance.loosened(entry))
 

@@ -76,7 +76,8 @@ def _judge(tree: GitTree, only: Sequence[str]) -> Judgement:
 
 def _sum(count: int, tree: Tree, reports: Sequence[PortReport]) -> str:
     bad = sum(1 for report in reports if report.problems)
-    return f"{count} problem{'s' * (count != 1)} in {tree.label}; {bad} of {len(reports)} ports blocked"
+    ports = f"; {bad} of {len(reports)} port{'s' * (len(reports) != 1)} blocked" if reports else ""
+    return f"{count} problem{'s' * (count != 1)} in {tree.label}{ports}"
 
 
 def shown(problem: Problem) -> str:

@@ -33,19 +33,20 @@ def check_inputs(reader: Reader, port: _Json, lock: _Json, lock_text: bytes, man
         if inputs[key] != digest:
             reader.report(name, _changed(inputs[key], digest))
     out = out_folder(port)
-    expected = component_files(lock["components"])
+    same = lock["components"].keys() == manifest["components"].keys()  # if not, check_proof says so once
+    expected = component_files(lock["components"] if same else ())
     committed = bool(port.get("out", {}).get("commit_code", True))
     for path in expected:
         _check_file(reader, f"{out}/{path}", path, inputs, committed)
     goldens = [f"{folder_of(name, lock['components'])}golden" for name in lock["components"]]
     known = {"lock", "plan", "skill", "weights", *expected, *goldens}
-    for key in sorted(known - inputs.keys()):
-        reader.report(MANIFEST, "no digest of this input is there", place=f"inputs.{key}")
-    for key in sorted(inputs.keys() - known):
-        reader.report(MANIFEST, "port.lock has no component with this input", place=f"inputs.{key}")
+    for key in sorted(known - inputs.keys()) if same else ():
+        reader.report(MANIFEST, "no digest of this input is there", place=f"inputs: {key}")
+    for key in sorted(inputs.keys() - known) if same else ():
+        reader.report(MANIFEST, "port.lock has no component with this input", place=f"inputs: {key}")
     _check_weights(reader, out, inputs["weights"])
     for key, ours, theirs in _differences(evidence["inputs"], inputs):
-        reader.report(EVIDENCE, f"{ours} here and {theirs} in the manifest", place=f"inputs.{key}")
+        reader.report(EVIDENCE, f"{ours} here and {theirs} in the manifest", place=f"inputs: {key}")
 
 
 def _check_file(reader: Reader, name: str, path: str, inputs: _Json, committed: bool) -> None:
@@ -84,7 +85,8 @@ def _check_weights(reader: Reader, out: str, measured: _Json) -> None:
             reader.problems += error.problems
             continue
         if digest != measured[short]:
-            reader.report(name, f"these weights are of another build: {_changed(measured[short], digest)}")
+            digests = f"{_brief(measured[short])} was measured, {_brief(digest)} is here"
+            reader.report(name, f"these weights are of another build ({digests})")
 
 
 def _digest_of_weights(reader: Reader, path: str) -> str:
@@ -120,7 +122,7 @@ def _differences(ours: _Json, theirs: _Json) -> Iterator[tuple[str, str, str]]:
     for key in sorted(ours.keys() | theirs.keys()):
         one, other = ours.get(key), theirs.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from ((f"{key}.{inner}", a, b) for inner, a, b in _differences(one, other))
+            yield from ((f"{key}: {inner}", a, b) for inner, a, b in _differences(one, other))
         elif one != other:
             yield key, _brief(one), _brief(other)
 

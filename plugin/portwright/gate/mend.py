@@ -11,7 +11,7 @@ from ..inputs import component_files
 from .port import COMPANIONS, PortReport, judge_port
 from .reader import REBUILD
 from .skills import committed_skills
-from .tree import FILE, GitTree, Tree, WorkTree
+from .tree import FILE, GitTree, Tree, WorkTree, open_index, whole_index
 
 
 def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
@@ -21,15 +21,18 @@ def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
     work = WorkTree(tree.root, tree.kinds())
     if not tree.committed:
         differing = _differing(tree, work, report)
+        command = f"git add {' '.join(map(shlex.quote, differing))}"
         if differing and _is_right(work, report):
-            command = f"git add {' '.join(map(shlex.quote, differing))}"
             return tuple(replace(problem, hint=command) for problem in report.problems)
-    name = f":{report.name}" if report.name and "/" not in report.name and report.name != "port.toml" else ""
-    rebuild = f"{REBUILD}{name}, then git add {report.folder or '.'}"
-    if tree.committed:
-        rebuild += ", commit, and push again"
+        whole = whole_index(tree.root)
+        if whole is not None and _is_right_whole(tree.root, whole, report):
+            hint = "what is staged would pass: commit without naming files, or name the port's other files too"
+            return tuple(replace(problem, hint=hint) for problem in report.problems)
+    rebuild = f"{REBUILD}:{report.name}" if report.name else REBUILD
+    proof = shlex.quote(report.folder.rstrip("/")) if report.folder else f"port.* {report.out}"
+    then = f", then git add {proof}" + (", commit, and push again" if tree.committed else "")
     return tuple(
-        replace(problem, hint=rebuild if not problem.hint or problem.hint == REBUILD else problem.hint)
+        replace(problem, hint=problem.hint.replace(REBUILD, rebuild) + (then if problem.hint.endswith(REBUILD) else ""))
         for problem in report.problems
     )
 
@@ -52,7 +55,16 @@ def _differing(tree: Tree, work: WorkTree, report: PortReport) -> list[str]:
     return found
 
 
+def _is_right_whole(root: Path, index: str, report: PortReport) -> bool:
+    """Tell whether the port passes as it lies in the whole index of a partial commit."""
+    try:
+        with open_index(root, index) as tree, committed_skills(tree) as top:
+            return not judge_port(tree, report.folder, top).problems
+    except PortError:
+        return False
+
+
 def _is_right(work: WorkTree, report: PortReport) -> bool:
     """Tell whether the port passes as it lies on disk."""
     with committed_skills(work) as top:
-        return not judge_port(work, report.folder, Path(top)).problems
+        return not judge_port(work, report.folder, top).problems

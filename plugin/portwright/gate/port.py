@@ -28,7 +28,7 @@ COMPANIONS = (LOCK, MANIFEST, EVIDENCE, ACCEPTANCE)
 class PortReport:
     """What the gate found about one port; it may be committed where `problems` is empty."""
 
-    name: str  # of the port, or its folder where port.toml cannot be read
+    name: str  # of the port, "" where port.toml cannot be read
     folder: str  # "" or "examples/minilm/"
     out: str  # output folder, relative to `folder`
     problems: tuple[Problem, ...]
@@ -56,8 +56,9 @@ def judge_port(tree: Tree, folder: str, top: Path) -> PortReport:
             if spec.gate == "accepted":
                 _check_acceptance(reader, spec.name, evidence_text)
             notes = _notes(manifest, evidence)
-    name = spec.name if spec else (folder.rstrip("/") or "port.toml")
-    return PortReport(name, folder, spec.out if spec else "ported", tuple(dict.fromkeys(reader.problems)), notes)
+    return PortReport(
+        spec.name if spec else "", folder, spec.out if spec else "ported", tuple(dict.fromkeys(reader.problems)), notes
+    )
 
 
 def judge_leftovers(tree: Tree) -> list[Problem]:
@@ -126,5 +127,5 @@ def _check_acceptance(reader: Reader, port: str, evidence_text: bytes) -> None:
 
 
 def _notes(manifest: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str, ...]:
-    ran = [f"{len(run['checks'])} checks on {device}" for device, run in sorted(evidence["runs"].items())]
+    ran = [f"{len(run['checks'])} checks hold on {device}" for device, run in sorted(evidence["runs"].items())]
     return (*ran, *(f"{device}: not run" for device in devices_not_run(evidence)), *loosened_notes(manifest, evidence))

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import canonical
+from ..errors import PortError
 from ..evidence import EVIDENCE, MANIFEST, demand_of, facts_of, judge, recorded_only, required_checks
 from ..verify import tolerance
-from .reader import Reader
+from .reader import REBUILD, Reader
 
 _Json = Mapping[str, Any]
+_EDITS = 3  # differences that a message names
 
 
 def check_proof(reader: Reader, port: str, lock: _Json, manifest: _Json, manifest_text: bytes, evidence: _Json) -> None:
@@ -19,7 +21,9 @@ def check_proof(reader: Reader, port: str, lock: _Json, manifest: _Json, manifes
         if body["port"] != port:
             reader.report(name, f"it is of the port {body['port']!r}, and port.toml names {port!r}", place="port")
         if body["seal"] != canonical.seal(body):
-            reader.report(name, "it was edited: its seal is of another content", place="seal")
+            reader.report(
+                name, f"it was edited: its seal is of another content{_edits(reader, name, body)}", place="seal"
+            )
     if evidence["manifest"] != canonical.sha256_text(manifest_text):
         reader.report(EVIDENCE, f"it was measured for another {MANIFEST}", place="manifest")
     _check_manifest(reader, lock, manifest)
@@ -28,11 +32,15 @@ def check_proof(reader: Reader, port: str, lock: _Json, manifest: _Json, manifes
 
 
 def _check_manifest(reader: Reader, lock: _Json, manifest: _Json) -> None:
-    required = required_checks(lock)
-    for check in _missing(required, manifest["checks"]):
+    both = lock["components"].keys() & manifest["components"].keys()  # a component that one lacks is told once
+    required = [check for check in required_checks(lock) if check.split("/")[0] in both]
+    listed = [check for check in manifest["checks"] if check.split("/")[0] in both]
+    for check in _missing(required, listed):
         reader.report(MANIFEST, "port.lock demands this check, and the manifest does not list it", place=check)
-    for check in _missing(manifest["checks"], required):
+    for check in _missing(listed, required):
         reader.report(MANIFEST, "port.lock does not know this check", place=check)
+    for check in sorted(check for check in manifest["checks"] if check.split("/")[0] not in manifest["components"]):
+        reader.report(MANIFEST, "its component is not listed", place=check)
     if manifest["skill"] != lock["skill"]:
         reader.report(MANIFEST, "it names another Skill, version or slice than port.lock", place="skill")
     facts = {name: facts_of(component) for name, component in lock["components"].items()}
@@ -65,7 +73,9 @@ def _check_runs(reader: Reader, manifest: _Json, evidence: _Json) -> None:
             reader.report(EVIDENCE, "it is listed both as measured and as not run", place=f"{device}: {check}")
         for check in sorted(run["checks"].keys() & manifest["checks"].keys()):
             measured, demanded = demand_of(run["checks"][check]), manifest["checks"][check]
-            for key in sorted(measured.keys() | demanded.keys()):
+            keys = [] if demanded["rule"] == "not run" else ["metric", "rule", "headroom", "origin"]
+            keys += ["loosened"] if measured["headroom"] == demanded.get("headroom") else []
+            for key in keys:
                 if measured.get(key) != demanded.get(key):
                     said = f"{key} is {_say(measured.get(key))} here and {_say(demanded.get(key))} in the manifest"
                     reader.report(EVIDENCE, said, place=f"{device}: {check}")
@@ -79,11 +89,14 @@ def _check_verdicts(reader: Reader, manifest: _Json, evidence: _Json) -> None:
     skipped: dict[str, tuple[str, str]] = {}
     for row in judge(manifest, evidence):
         if row.entry is None:
-            skipped.setdefault(row.check, (row.device, row.why))
+            if row.why:
+                skipped.setdefault(row.check, (row.device, row.why))
             continue
         ran.add(row.check)
         if row.verdict is not None and not row.verdict.passed:
-            reader.report(EVIDENCE, f"it fails: {measured_against(row.verdict)}", place=f"{row.device}: {row.check}")
+            hint = f"mend model.py or the Skill, then {REBUILD}"
+            said = f"it fails: {measured_against(row.verdict)}"
+            reader.report(EVIDENCE, said, hint, place=f"{row.device}: {row.check}")
     for check, (device, why) in skipped.items():
         if check not in ran and not recorded_only(check):
             reader.report(EVIDENCE, f"it was not run, and that is no pass: {why}", place=f"{device}: {check}")
@@ -106,9 +119,35 @@ def loosened_notes(manifest: _Json, evidence: _Json) -> Iterator[str]:
         yield f"{device}: {count} check{'s' * (count > 1)} loosened ×{factor:.3g}"
 
 
+def _edits(reader: Reader, name: str, body: _Json) -> str:
+    """Say what differs from the last commit's file where that one's seal is right: most likely the edit."""
+    content = reader.tree.before(reader.at(name), canonical.MAX_JSON_BYTES)
+    try:
+        before = canonical.parse_object(content or b"", name)
+    except PortError:
+        return ""
+    if before.get("seal") != canonical.seal(before):
+        return ""
+    found = list(_differences(before, body, ""))
+    shown = "; ".join(f"{path} was {_say(old)} and is {_say(new)}" for path, old, new in found[:_EDITS])
+    more = f"; and {len(found) - _EDITS} more" if len(found) > _EDITS else ""
+    return f" ({shown}{more})" if found else ""
+
+
+def _differences(before: _Json, after: _Json, path: str) -> Iterator[tuple[str, object, object]]:
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{path}{key}: ")
+        elif old != new and key != "seal":
+            yield f"{path}{key}", old, new
+
+
 def _missing(wanted: Any, present: Any) -> list[str]:
     return sorted(set(wanted) - set(present))
 
 
 def _say(value: object) -> str:
-    return "absent" if value is None else f"{value!r}"
+    if value is None:
+        return "absent"
+    return "present" if isinstance(value, (Mapping, list)) else f"{value!r}"

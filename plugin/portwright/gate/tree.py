@@ -7,6 +7,7 @@ GIT_INDEX_FILE. Nothing is checked out, no filter runs, and no link is followed.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,6 +36,9 @@ class Tree(Protocol):
     def sha256(self, path: str) -> str:
         """Digest a file's bytes, however long it is, as "sha256:…"."""
 
+    def before(self, path: str, limit: int) -> bytes | None:
+        """Give the bytes that the file had one commit before, None where there were none."""
+
 
 class GitTree:
     """The files of an index or a commit, by the blob of each; use it inside `open_index` or `open_commit`."""
@@ -44,6 +48,7 @@ class GitTree:
     ) -> None:
         self.root = root
         self.committed = commit is not None
+        self._parent = f"{commit}^" if commit else "HEAD"
         self.label = f"commit {commit[:10]}" if commit else "the index"
         self._blobs = blobs
         self._kinds = {path: _MODES.get(mode, FILE) for path, (mode, _) in blobs.items()}
@@ -53,15 +58,26 @@ class GitTree:
         return self._kinds
 
     def read(self, path: str, limit: int) -> bytes:
-        with self._open(path) as (stream, size):
+        return self._read(self._blobs[path][1], path, limit)
+
+    def _read(self, name: str, path: str, limit: int) -> bytes:
+        with self._open(name, path) as (stream, size):
             if size > limit:
                 _skip(stream, size)
                 raise PortError(_too_long(path, size, limit))
             return stream.read(size)
 
+    def before(self, path: str, limit: int) -> bytes | None:
+        if "\n" in path:  # the protocol of cat-file has no quotes
+            return None
+        try:
+            return self._read(f"{self._parent}:{path}", path, limit)
+        except PortError:
+            return None
+
     def sha256(self, path: str) -> str:
         hasher = hashlib.sha256()
-        with self._open(path) as (stream, size):
+        with self._open(self._blobs[path][1], path) as (stream, size):
             while size:
                 chunk = stream.read(min(size, _CHUNK))
                 if not chunk:
@@ -71,20 +87,19 @@ class GitTree:
         return PREFIX + hasher.hexdigest()
 
     @contextmanager
-    def _open(self, path: str) -> Iterator[tuple[IO[bytes], int]]:
+    def _open(self, name: str, path: str) -> Iterator[tuple[IO[bytes], int]]:
         """Ask the running `git cat-file --batch` for a blob; the body must be read to its end."""
-        blob = self._blobs[path][1]
         out, into = self._pipe.stdout, self._pipe.stdin
         assert out is not None
         assert into is not None
         try:
-            into.write(f"{blob}\n".encode())
+            into.write(f"{name}\n".encode("utf-8", "surrogateescape"))
             into.flush()
             answer = out.readline().split()
         except OSError:
             answer = []
         if len(answer) != 3 or answer[1] != b"blob":
-            raise PortError(Problem(path, f"git cannot read its blob {blob[:12]}", "git fsck"))
+            raise PortError(Problem(path, f"git cannot read its blob {name[:12]}", "git fsck"))
         try:
             yield out, int(answer[2])
         finally:
@@ -118,6 +133,9 @@ class WorkTree:
         except OSError as error:
             raise PortError(Problem(path, str(error.strerror))) from None
 
+    def before(self, path: str, limit: int) -> bytes | None:
+        return None
+
 
 class _DiskKinds(Mapping[str, str]):
     """Looks a path up on disk when asked; only the tracked paths are listed."""
@@ -145,16 +163,25 @@ def top_folder(start: Path) -> Path:
     return Path(_git(start, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n"))
 
 
+def whole_index(root: Path) -> str | None:
+    """Give the repository's own index file where a partial commit uses another one, else None."""
+    if "GIT_INDEX_FILE" not in os.environ:
+        return None
+    folder = Path(_git(root, "rev-parse", "--absolute-git-dir").decode("utf-8", "surrogateescape").rstrip("\n"))
+    own = folder / "index"
+    return None if own.resolve() == (root / os.environ["GIT_INDEX_FILE"]).resolve() else str(own)
+
+
 def resolve_commit(root: Path, revision: str) -> str:
     """Give the full id of the commit that a revision names; raises PortError if there is none."""
     return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
 
 
 @contextmanager
-def open_index(root: Path) -> Iterator[GitTree]:
-    """Read the index that git names: the one that is about to be committed."""
+def open_index(root: Path, index: str | None = None) -> Iterator[GitTree]:
+    """Read the index that git names, the one that is about to be committed, or the index file `index`."""
     blobs, conflicts = {}, []
-    for record in _records(_git(root, "ls-files", "--stage", "-z")):
+    for record in _records(_git(root, "ls-files", "--stage", "-z", index=index)):
         head, path = record
         mode, blob, stage = head.split()
         if stage == "0":
@@ -191,9 +218,10 @@ def _cat_file(root: Path) -> Iterator[subprocess.Popen[bytes]]:
             pipe.stdout.close()  # type: ignore[union-attr]  # PIPE was asked for
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
+def _git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
+    environ = {**os.environ, "GIT_INDEX_FILE": index} if index else None
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=environ)
     except FileNotFoundError:
         raise PortError(Problem("git", "the git program is not on PATH", "install git"), ExitCode.USAGE) from None
     if done.returncode:
