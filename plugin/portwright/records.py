@@ -95,6 +95,7 @@ class PortSpec:
     components: tuple[ComponentSpec, ...]
     out: str
     commit_code: bool
+    max_shard_bytes: int
     quantize: QuantizeSpec | None
     gate: str  # "evidence" | "accepted"
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

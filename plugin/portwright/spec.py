@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from .errors import ExitCode, PortError, Problem
 from .records import ComponentSpec, GoldenSource, PortSpec, QuantizeSpec, SourceRef
-from .skill import Skill, load_skill
+from .skill import NAME, Skill, load_skill
+from .tomltext import parse, read_text
 from .validated import check_once
 
 FILE = "port.toml"
 # mx.quantize: the micro-scaling modes fix both numbers.
 _FIXED = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}
-_AFFINE_GROUPS = (32, 64, 128)
+_SMALLEST_GROUP = 16  # the schema allows it for nvfp4
 
 
 def load_port(path: Path, text: str | None = None) -> PortSpec:
@@ -26,14 +25,8 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
     problem.
     """
     shown = path.name
-    if text is None:
-        text = _read(path)
-    try:
-        data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise PortError(
-            Problem(shown, f"not valid TOML: {error}", "see toml.io for the syntax"), ExitCode.USAGE
-        ) from None
+    text = (read_text(path) if text is None else text).removeprefix("\ufeff")
+    data = parse(text, shown)
     problems = check_once(data, "port", shown, text)
     directory = path.parent
     checker = _Checker(shown, text, data, directory)
@@ -43,7 +36,9 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
     quantize = checker.quantize(skill)
     problems = [*problems, *checker.problems]
     if problems:
-        raise PortError(_ordered(problems), ExitCode.USAGE)
+        from .schema import in_line_order
+
+        raise PortError(in_line_order(problems), ExitCode.USAGE)
     assert source is not None
     out = data.get("out", {})
     return PortSpec(
@@ -57,32 +52,11 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
         components=components,
         out=out.get("path", "ported"),
         commit_code=out.get("commit_code", True),
+        max_shard_bytes=_bytes(out.get("max_shard_size", "5GB")),
         quantize=quantize,
         gate=data.get("gate", {}).get("require", "evidence"),
         raw=data,
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        hint = "`portwright init <source>` drafts one"
-        raise PortError(Problem(str(path), "there is no such file", hint), ExitCode.USAGE) from None
-    except UnicodeDecodeError:
-        raise PortError(Problem(str(path), "not UTF-8 text", "save it as UTF-8"), ExitCode.USAGE) from None
-    except OSError as error:
-        raise PortError(Problem(str(path), str(error.strerror)), ExitCode.USAGE) from None
-
-
-def _ordered(problems: list[Problem]) -> list[Problem]:
-    """In the order of the file's lines, each once."""
-
-    def line(problem: Problem) -> int:
-        parts = problem.where.split(":")
-        return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
-
-    return sorted(dict.fromkeys(problems), key=line)
 
 
 class _Checker:
@@ -115,8 +89,8 @@ class _Checker:
 
     def skill(self, directory: Path) -> Skill | None:
         name = self.data.get("skill")
-        if not isinstance(name, str):
-            return None
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            return None  # the schema has said so
         try:
             return load_skill(name, directory.resolve(), asked_by="skill")
         except PortError as error:
@@ -163,17 +137,18 @@ class _Checker:
             return None
         table = self.table("quantize")
         bits, mode = table.get("bits"), table.get("mode", "affine")
-        group = table.get("group_size", _FIXED.get(str(mode), (0, 64))[1])
-        if not isinstance(bits, int) or not isinstance(group, int):
+        if not isinstance(bits, int) or not isinstance(mode, str):
             return None
+        group = table.get("group_size", _FIXED.get(mode, (0, 64))[1])
         if mode in _FIXED and (bits, group) != _FIXED[mode]:
             want = _FIXED[mode]
             self.add(["quantize"], f"mode {mode!r} does not take bits = {bits} with group_size = {group}",
                      f"use bits = {want[0]}, group_size = {want[1]}")  # fmt: skip
-        if mode == "affine" and group not in _AFFINE_GROUPS:
-            self.add(
-                ["quantize", "group_size"], f"mode 'affine' does not take group_size = {group}", "use 32, 64 or 128"
-            )
+        if mode == "affine" and group == _SMALLEST_GROUP:
+            hint = "use 32, 64 or 128; only mode 'nvfp4' has groups of 16"
+            self.add(["quantize", "group_size"], f"mode 'affine' does not take group_size = {group}", hint)
         keep = table.get("keep", skill.keep if skill else ())
         budget = table.get("budget", {})
-        return QuantizeSpec(bits, group, str(mode), dict(budget) if isinstance(budget, Mapping) else {}, tuple(keep))
+        if not (isinstance(group, int) and isinstance(keep, Sequence) and isinstance(budget, Mapping)):
+            return None  # the schema has said so
+        return QuantizeSpec(bits, group, mode, dict(budget), tuple(keep))

@@ -12,10 +12,8 @@ from ..receipts import read as read_receipt
 from ..records import ComponentSpec
 from ..workers import run_worker
 from .bind import MOVES
-from .context import Port, digest, read_json
+from .context import INDEX, Port, digest, read_json
 from .stage import Done, OnEvent, Stage
-
-SHARD_BYTES = 5 << 30  # what the ecosystem's loaders expect at most
 
 
 def remap_stage(port: Port, component: ComponentSpec) -> Stage:
@@ -40,6 +38,7 @@ def remap_stage(port: Port, component: ComponentSpec) -> Stage:
             "the moves": str(port.result("bind", component)["moves"]),
             "the weights": digest(weights),
             "the dtype": port.spec.dtype,
+            "the size of a shard": str(port.spec.max_shard_bytes),
             "the quantization": digest(wanted()),
             "the config": port.config_digest(component),
             "the files carried along": digest(_carried(port, component)),
@@ -49,21 +48,14 @@ def remap_stage(port: Port, component: ComponentSpec) -> Stage:
         before = read_receipt(receipt_file)
         root = port.snapshot_root(component)
         out.mkdir(parents=True, exist_ok=True)
-        job = {
-            "moves": str((build / MOVES).resolve()),
-            "snapshot": str(root),
-            "weights": {f["path"]: f["sha256"] for f in port.weight_files(component)},
-            "out": str(out.resolve()),
-            "dtype": port.spec.dtype,
-            "quantize": wanted(),
-            "shard_bytes": SHARD_BYTES,
-            "keep": dict(before.result.get("keep", {})) if before else {},
-        }
+        keep = dict(before.result.get("keep", {})) if before else {}
+        job = {**remap_job(port, component, out), "quantize": wanted(), "keep": keep}
         result = run_worker("portwright.remap", job, on_event=on_event, mlx=quantize is not None)
         config = read_json(build / "codegen" / "config.json")
         config = {**config, **_config_keys(port, result)}
         publish_text(out / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         files = [out / str(file) for file in result["files"]]
+        files += [path for path in [out / ("model" + INDEX)] if path.is_file()]
         carried = _carry(port, component, root, out)
         kept = {
             "weights": {
@@ -78,6 +70,20 @@ def remap_stage(port: Port, component: ComponentSpec) -> Stage:
 
     needs = (port.task("bind", component),)
     return Stage(name, needs, port.spec.directory, receipt_file, inputs, run, "write the MLX weights")
+
+
+def remap_job(port: Port, component: ComponentSpec, out: Path) -> dict[str, Any]:
+    """Return the job that writes the component's weights, unquantized, into the folder `out`."""
+    return {
+        "moves": str((port.paths.build(component.name) / MOVES).resolve()),
+        "snapshot": str(port.snapshot_root(component)),
+        "weights": {f["path"]: f["sha256"] for f in port.weight_files(component)},
+        "out": str(out.resolve()),
+        "dtype": port.spec.dtype,
+        "quantize": None,
+        "shard_bytes": port.spec.max_shard_bytes,
+        "keep": {},
+    }
 
 
 def _config_keys(port: Port, result: dict[str, Any]) -> dict[str, Any]:

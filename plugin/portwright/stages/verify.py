@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..workers import run_worker
 from .bind import MOVES
 from .codegen import check_markers, versions
 from .context import Port, digest, digest_text_file, read_json
+from .remap import remap_job
 from .stage import Done, OnEvent, Stage
 
 MEASUREMENTS = "measurements.json"
@@ -39,7 +41,15 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
         if not (out / "model.py").is_file():
             raise PortError(Problem(shown, "is missing", f"doit {port.task('codegen', component)}"))
         check_markers(out / "model.py", shown)
-        run_worker("portwright.verify.measure", measure_job(port, component, target), on_event=on_event, mlx=True)
+        job = measure_job(port, component, target)
+        if quantize is None:
+            run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
+        else:  # what quantization changed is measured against the port's own unquantized weights
+            with tempfile.TemporaryDirectory(prefix="unquantized-", dir=build) as folder:
+                plain = run_worker("portwright.remap", remap_job(port, component, Path(folder)), on_event=on_event)
+                names = [name for name in plain["files"] if name.startswith("model")]
+                job["unquantized"] = [str(Path(folder).resolve() / name) for name in names]
+                run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
         figures = read_json(target)
         kept = {"measurements": digest(figures), "checks": len(figures["checks"]), "not_run": len(figures["not_run"])}
         return Done((target,), kept)
