@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import __version__
 from ..errors import Problem
 from .mend import with_commands
 from .port import PortReport, judge_leftovers, judge_port
@@ -67,11 +68,19 @@ def _judge(tree: GitTree, only: Sequence[str]) -> Judgement:
     problems += [problem for problem in judge_leftovers(tree) if is_below(problem.where, only)]
     lines = [f"{report.name}: {'; '.join(report.notes)}" for report in reports if not report.problems]
     lines += [shown(problem) for problem in problems]
+    lines += [
+        _versions(report) for report in reports if report.problems and report.made_with not in ((), (__version__,))
+    ]
     if problems:
         lines.append(_sum(len(problems), tree, reports))
     elif not reports:
         lines.append(f"no port.toml in {tree.label}: nothing to judge")
     return Judgement(tuple(lines), bool(problems))
+
+
+def _versions(report: PortReport) -> str:
+    made = ", ".join(report.made_with)
+    return f"{report.name or report.folder}: measured with portwright {made}, and judged by portwright {__version__}"
 
 
 def _sum(count: int, tree: Tree, reports: Sequence[PortReport]) -> str:

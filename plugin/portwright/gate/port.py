@@ -17,7 +17,7 @@ from ..records import PortSpec
 from .inputs import check_holes, check_inputs
 from .proof import check_proof, loosened_notes
 from .reader import Reader
-from .skills import check_skill, read_port
+from .skills import check_skill, makers, read_port
 from .tree import Tree
 
 # Beside a port.toml; none of them may stay when it goes.
@@ -33,6 +33,7 @@ class PortReport:
     out: str  # output folder, relative to `folder`
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]  # what to say of a port that passes
+    made_with: tuple[str, ...]  # versions of portwright that measured it
 
 
 def judge_port(tree: Tree, folder: str, top: Path) -> PortReport:
@@ -57,7 +58,12 @@ def judge_port(tree: Tree, folder: str, top: Path) -> PortReport:
                 _check_acceptance(reader, spec.name, evidence_text)
             notes = _notes(manifest, evidence)
     return PortReport(
-        spec.name if spec else "", folder, spec.out if spec else "ported", tuple(dict.fromkeys(reader.problems)), notes
+        name=spec.name if spec else "",
+        folder=folder,
+        out=spec.out if spec else "ported",
+        problems=tuple(dict.fromkeys(reader.problems)),
+        notes=notes,
+        made_with=makers(evidence) if evidence else (),
     )
 
 

@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import PortError, Problem
 from ..inputs import LOCK
 from ..records import PortSpec
-from ..skill import Skill, load_skill
+from ..skill import load_skill
 from ..spec import load_port
 from .reader import REBUILD, Reader
 from .tree import FILE, Tree
@@ -93,12 +93,18 @@ def check_skill(
         name for name, digest in sorted(locked["slices"].items()) if name != "prose" and slices.get(name) != digest
     ]
     if differing:
-        makers = sorted({str(run["env"]["portwright"]) for run in evidence["runs"].values()})
-        made = f"made with {spec.skill} {locked['version']} of portwright {', '.join(makers)}"
-        reader.report(LOCK, f"{made}; {_ours(skill, top)} has other {' and '.join(differing)}", REBUILD, place="skill")
+        versions = ", ".join(makers(evidence))
+        made = f"made with {spec.skill} {locked['version']} of portwright {versions}"
+        hint = REBUILD
+        if skill.folders[0].is_relative_to(top):
+            ours = f"{skill.folders[0].relative_to(top)} is now {skill.version}, with"
+        else:
+            ours = f"this hook's is {skill.version} of portwright {__version__}, with"
+            if __version__ not in makers(evidence):
+                hint = f"set the hook's rev to portwright {versions}, or install {__version__} and {REBUILD}"
+        reader.report(LOCK, f"{made}; {ours} other {' and '.join(differing)}", hint, place="skill")
 
 
-def _ours(skill: Skill, top: Path) -> str:
-    if skill.folders[0].is_relative_to(top):
-        return f"{skill.folders[0].relative_to(top)} (version {skill.version})"
-    return f"{skill.name} {skill.version} of this hook's portwright {__version__}"
+def makers(evidence: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the versions of portwright that the figures were measured with."""
+    return tuple(sorted({str(run["env"]["portwright"]) for run in evidence["runs"].values()}))
