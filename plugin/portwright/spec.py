@@ -59,6 +59,11 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
     )
 
 
+def _bytes(size: str) -> int:
+    """Read `5GB` as the ecosystem's writers do: powers of ten."""
+    return int(size[:-2]) * {"MB": 10**6, "GB": 10**9}[size[-2:]]
+
+
 class _Checker:
     """Collects what JSON Schema cannot say; every method survives a file that already failed its schema."""
 

@@ -56,7 +56,7 @@ def prove_port(port: Port, *, refresh: bool = False) -> Any:
     write_lock(port.paths.lock, lock_of(port))
     components = port.spec.components
     golden = {c.name: str(port.result("capture", c)["digest"]) for c in components}
-    weights = {}
+    weights: dict[str, str] = {}
     for component in components:
         folder = "" if port.paths.single else f"{component.name}/"
         weights |= {folder + file: sha for file, sha in port.result("remap", component)["weights"].items()}
@@ -107,7 +107,9 @@ def lock_of(port: Port) -> Any:
     from ..records import SnapshotFile
 
     quantize = port.spec.quantize
-    files, components, revision = {}, {}, ""
+    files: dict[str, SnapshotFile] = {}
+    components: dict[str, LockedComponent] = {}
+    revision = ""
     for component in port.spec.components:
         fetched = port.result("fetch", component)
         revision = str(fetched["revision"])
