@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ def tensor_file(tensors: Mapping[str, int], seed: int = 0) -> bytes:
     """Give a safetensors file with one F32 vector of the given length per key; bytes differ by seed."""
     header, start, data = {}, 0, b""
     for key, length in tensors.items():
-        body = bytes((i * 7 + seed + len(key)) % 251 for i in range(4 * length))
+        body = random.Random(f"{key} {seed}").randbytes(4 * length)
         header[key] = {"dtype": "F32", "shape": [length], "data_offsets": [start, start + len(body)]}
         start, data = start + len(body), data + body
     raw = json.dumps(header).encode()

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ExitCode, PortError, Problem
 from ..records import SourceRef
 from .backend import Listed, Tick
-from .digest import Digests, digest_file
+from .digest import CHUNK, Digests, digest_file
 from .hub_errors import retrying
 from .names import name_problem
 
@@ -31,6 +31,8 @@ class Hub:
         from huggingface_hub.file_download import repo_folder_name
 
         huggingface_hub.utils.logging.set_verbosity_error()  # its warnings quote signed links
+        # A cut loses the chunk under way, and the bar moves once a chunk: the client's 10 MiB is much on a slow line.
+        huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         self._ref = ref
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
         self._cache = Path(huggingface_hub.constants.HF_HUB_CACHE).absolute()
