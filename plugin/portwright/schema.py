@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from datetime import date, time
+from functools import cache, lru_cache
 from typing import Any
 
 from .errors import Problem
 from .resources import data_dir
-from .tomlpos import locate
+from .schemawords import problems_of, shown
 
-_TYPES = {
-    "object": "a table",
-    "array": "a list",
-    "string": "a string",
-    "integer": "a whole number",
-    "boolean": "true or false",
-}
+Path = tuple[str | int, ...]
 
 
 @cache
@@ -30,24 +27,42 @@ def load_schema(name: str) -> dict[str, Any]:
 
 
 def check(data: object, schema: str, file: str, text: str | None = None) -> list[Problem]:
-    """Return every problem of `data`, the parsed content of `file`; `text`, its TOML source, gives the line numbers."""
-    import jsonschema  # 88 ms: only when a file changed
+    """Return every problem of `data`, the parsed content of `file`, in the order of the file's lines.
 
-    validator = jsonschema.Draft202012Validator(load_schema(schema))
-    problems = [problem for error in validator.iter_errors(data) for problem in _problems(error, file, text)]
-    return sorted(set(problems), key=lambda p: (_line_of(p), p.where, p.problem))
+    `text`, its TOML or JSON source, gives the line numbers. Beside the schema it is checked that every value can be
+    digested: dates, NaN and infinity cannot.
+    """
+    root = load_schema(schema)
+    found = [
+        (path, problem, hint)
+        for error in _validator()(root).iter_errors(data)
+        for path, problem, hint in problems_of(error, root, toml=file.endswith(".toml"))
+    ]
+    told = {path for path, _, _ in found}
+    found += [item for item in _undigestible(data, ()) if item[0] not in told]
+    problems = [Problem(where(file, path, text), problem, hint) for path, problem, hint in found]
+    return in_line_order(problems)
 
 
 def where(file: str, path: Sequence[str | int], text: str | None) -> str:
-    """Name a place in a file: `port.toml:7: components.model.dtype`."""
+    """Name a place in a file: `port.toml:7: components.model.dtype`.
+
+    A key that is missing has the line of the table that lacks it.
+    """
     line = None
-    for end in range(len(path), 0, -1):  # a key that is missing has the line of the table that lacks it
-        line = locate(text, path[:end]) if text is not None else None
-        if line is not None:
-            break
-    key = ".".join(map(str, path))
+    if text is not None:
+        known = _lines(text, file.endswith(".json"))
+        line = next((known[key] for end in range(len(path), 0, -1) if (key := tuple(path[:end])) in known), None)
+    dotted = ".".join(map(str, path))
     place = f"{file}:{line}" if line is not None else file
-    return f"{place}: {key}" if key else place
+    return f"{place}: {dotted}" if dotted else place
+
+
+def in_line_order(problems: list[Problem]) -> list[Problem]:
+    """Sort problems by their line, each once, file after file; those without a line come first in their file."""
+    places = {problem: re.match(r"([^:]*)(?::(\d+))?", problem.where) for problem in dict.fromkeys(problems)}
+    files = list(dict.fromkeys(place[1] for place in places.values() if place))
+    return sorted(places, key=lambda p: (files.index(m[1]), int(m[2] or 0)) if (m := places[p]) else (0, 0))
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
@@ -56,55 +71,40 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return found[0] if found else ""
 
 
-def _line_of(problem: Problem) -> int:
-    parts = problem.where.split(":")
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+@lru_cache(maxsize=4)
+def _lines(text: str, is_json: bool) -> dict[Path, int]:
+    if is_json:
+        from .jsonpos import positions as json_positions
+
+        return json_positions(text)
+    from .tomlpos import positions
+
+    return positions(text)
 
 
-def _problems(error: Any, file: str, text: str | None) -> Iterator[Problem]:
-    path = list(error.absolute_path)
-    rule, value, found = error.validator, error.validator_value, error.instance
-    here = where(file, path, text)
-    if rule == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        for key in sorted(set(found) - set(known)):
-            close = nearest(key, known)
-            hint = f"did you mean {close!r}?" if close else f"known keys: {', '.join(known)}"
-            yield Problem(where(file, [*path, key], text), f"unknown key {key!r}", hint)
-    elif rule == "required":
-        for key in value:
-            if key not in found:
-                example = error.schema["properties"].get(key, {}).get("examples", [None])[0]
-                hint = f"add {key} = {json.dumps(example)}" if example is not None else f"add {key}"
-                yield Problem(here, f"the key {key!r} is missing", hint)
-    elif rule in ("enum", "const"):
-        allowed = [str(v) for v in (value if rule == "enum" else [value])]
-        close = nearest(str(found), allowed)
-        hint = f"did you mean {close!r}?" if close and len(allowed) > 1 else f"one of: {', '.join(allowed)}"
-        yield Problem(here, f"{found!r} is not allowed here", hint)
-    elif rule == "type":
-        kinds = [value] if isinstance(value, str) else value
-        wanted = " or ".join(_TYPES.get(kind, kind) for kind in kinds)
-        yield Problem(here, f"{found!r} is not {wanted}", _hint(error.schema))
-    elif rule in ("anyOf", "oneOf"):
-        yield Problem(here, f"{found!r} has none of the allowed forms", _hint(error.schema))
-    else:
-        yield Problem(here, _plain(rule, value, found), _hint(error.schema))
+@cache
+def _validator() -> Any:
+    """Return the validator class; `$` of its patterns is the end of the text, where Python's also fits before a last
+    line feed."""
+    import jsonschema  # 88 ms: only when a file changed
+
+    def pattern(validator: Any, value: str, instance: object, schema: object) -> Iterator[Any]:
+        if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$", r"\\Z", value), instance):
+            yield jsonschema.ValidationError(f"{instance!r} does not match {value!r}")
+
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft202012Validator, {"pattern": pattern})
 
 
-def _plain(rule: str, value: object, found: object) -> str:
-    if rule == "pattern":
-        return f"{found!r} does not have the expected form"
-    if rule in ("minimum", "exclusiveMinimum"):
-        return f"{found!r} is too small, the least is {value}"
-    if rule in ("maximum", "exclusiveMaximum"):
-        return f"{found!r} is too large, the most is {value}"
-    if rule in ("minLength", "minItems", "minProperties"):
-        return "this must not be empty"
-    return f"{found!r} breaks the rule {rule} = {value!r}"
-
-
-def _hint(schema: dict[str, Any]) -> str:
-    examples = schema.get("examples")
-    description = schema.get("description", "")
-    return f"{description} Example: {json.dumps(examples[0])}".strip() if examples else str(description)
+def _undigestible(value: object, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Find the values that JSON has no form for."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _undigestible(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _undigestible(inner, (*path, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, f"{shown(value)} is not a finite number", "write a number, or leave the key out"
+    elif isinstance(value, date | time):
+        yield path, "dates and times mean nothing here", f'write it as text, in quotes: "{shown(value)}"'

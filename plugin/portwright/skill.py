@@ -7,26 +7,30 @@ merged key by key, a rule with the same `match` in the same layout is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import tomli
+from typing import Any, TypeVar
 
 from .canonical import sha256_json, sha256_text
 from .errors import ExitCode, PortError, Problem
 from .resources import data_dir
+from .tomltext import parse, read_text
+from .validated import check_once, problems_once
 
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_T = TypeVar("_T")
 SLICES = ("components", "probes", "quantize", "rules", "tolerance")  # what can make a stage run again
 
 
 @dataclass(frozen=True)
 class RulesFile:
-    """One `rules*.toml` as it stands in its folder."""
+    """One `rules*.toml` as it stands in its folder; `data` is its parsed content."""
 
     path: Path
     text: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,13 @@ class Skill:
 
     @property
     def components(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.data.get("components", {})
+        found: Mapping[str, Mapping[str, Any]] = self.data.get("components", {})
+        return found
 
     @property
     def probes(self) -> Mapping[str, Any]:
-        return self.data.get("probes", {})
+        found: Mapping[str, Any] = self.data.get("probes", {})
+        return found
 
     @property
     def keep(self) -> tuple[str, ...]:
@@ -62,7 +68,7 @@ class Skill:
     def slices(self) -> dict[str, str]:
         """Return the digest of each slice; comments and white space do not count."""
         parsed: dict[str, Any] = {name: self.data.get(name, {}) for name in SLICES if name != "rules"}
-        parsed["rules"] = [tomli.loads(file.text) for file in self.rules]
+        parsed["rules"] = [file.data for file in self.rules]
         return {name: sha256_json(parsed[name]) for name in SLICES} | {"prose": sha256_text(self.prose)}
 
 
@@ -92,36 +98,91 @@ def available(directory: Path) -> dict[str, Path]:
 
 
 def load_skill(name: str, directory: Path, *, asked_by: str = "") -> Skill:
-    """Read the Skill `name` for a port in `directory`; raises PortError with every problem of its files."""
+    """Read the Skill `name` for a port in `directory`; raises PortError (USAGE) with every problem of its files."""
     return _load(name, roots(directory), asked_by or name, ())
 
 
 def _load(name: str, places: list[Path], asked_by: str, seen: tuple[Path, ...]) -> Skill:
-    folder = next(
-        (root / name for root in places if (root / name / "skill.toml").is_file() and root / name not in seen), None
-    )
-    if folder is None:
-        from .schema import nearest
-
-        known = sorted({f.name for root in places for f in root.iterdir() if (f / "skill.toml").is_file()})
-        close = nearest(name, known)
-        hint = f"did you mean {close!r}?" if close else f"known Skills: {', '.join(known)}"
-        raise PortError(Problem(asked_by, f"there is no Skill {name!r}", hint), ExitCode.USAGE)
-    data = _read_toml(folder / "skill.toml")
+    folder = _find(name, places, asked_by, seen)
+    problems: list[Problem] = []
+    data = _skill_toml(folder / "skill.toml", problems)
+    rules = [_rules_toml(path, problems) for path in sorted(folder.glob("rules*.toml"))]
+    prose = _collect(problems, lambda: read_text(folder / "SKILL.md")) if (folder / "SKILL.md").is_file() else ""
     base = None
-    if "extends" in data:
-        base = _load(str(data["extends"]), places, f"{folder / 'skill.toml'}: extends", (*seen, folder))
-    prose = folder / "SKILL.md"
-    rules = tuple(RulesFile(path, _read(path)) for path in sorted(folder.glob("rules*.toml")))
+    if isinstance(extends := data.get("extends"), str) and NAME.fullmatch(extends):
+        from .schema import where
+
+        text = (folder / "skill.toml").read_text(encoding="utf-8")
+        asked = where(str(folder / "skill.toml"), ["extends"], text)
+        base = _collect(problems, lambda: _load(extends, places, asked, (*seen, folder)))
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
     merged = _merge(base.data, data) if base else data
     return Skill(
         name=name,
         version=str(merged.get("version", "0")),
         folders=(folder, *(base.folders if base else ())),
         data=merged,
-        rules=(*(base.rules if base else ()), *rules),
-        prose=_read(prose) if prose.is_file() else "",
+        rules=(*(base.rules if base else ()), *(file for file in rules if file)),
+        prose=prose or "",
     )
+
+
+def _find(name: str, places: list[Path], asked_by: str, seen: tuple[Path, ...]) -> Path:
+    """Return the nearest folder of the Skill `name` that is not already being read: a Skill may extend the built-in
+    one of its own name."""
+    folders = [root / name for root in places if NAME.fullmatch(name) and (root / name / "skill.toml").is_file()]
+    folder = next((folder for folder in folders if folder not in seen), None)
+    if folder is not None:
+        return folder
+    if folders:
+        circle = " -> ".join([*(f.name for f in seen[seen.index(folders[0]) :]), name])
+        raise PortError(Problem(asked_by, f"Skills extend each other in a circle: {circle}",
+                                "remove one `extends`"), ExitCode.USAGE)  # fmt: skip
+    from .schema import nearest
+
+    known = sorted({f.name for root in places for f in root.iterdir() if (f / "skill.toml").is_file()})
+    close = nearest(name, known)
+    listed = f"known Skills: {', '.join(known)}"
+    hint = f"did you mean {close!r}? {listed[0].upper()}{listed[1:]}" if close else listed
+    raise PortError(Problem(asked_by, f"there is no Skill {name!r}", hint), ExitCode.USAGE)
+
+
+def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:
+    """Return what `read` reads, or None with its problems noted."""
+    try:
+        return read()
+    except PortError as error:
+        problems += error.problems
+        return None
+
+
+def _skill_toml(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    def read() -> dict[str, Any]:
+        text = read_text(path)
+        data = parse(text, str(path))
+        problems.extend(check_once(data, "skill", str(path), text))
+        return data
+
+    return _collect(problems, read) or {}
+
+
+def _rules_toml(path: Path, problems: list[Problem]) -> RulesFile | None:
+    def read() -> RulesFile:
+        text = read_text(path)
+        data = parse(text, str(path))
+
+        def find() -> list[Problem]:
+            from .rules.load import parse_rules
+
+            found: list[Problem] = []
+            _collect(found, lambda: parse_rules(text.encode(), str(path)))
+            return found
+
+        problems.extend(problems_once("rules file", text, find))
+        return RulesFile(path, text, data)
+
+    return _collect(problems, read)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,29 +191,3 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise PortError(
-            Problem(str(path), f"not UTF-8 text: {error.reason}", "save it as UTF-8"), ExitCode.USAGE
-        ) from None
-    except OSError as error:
-        raise PortError(Problem(str(path), str(error.strerror)), ExitCode.USAGE) from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """Read and check skill.toml; a file that was found right before is not checked against its schema again."""
-    from .validated import check_once
-
-    text = _read(path)
-    try:
-        data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise PortError(Problem(str(path), f"not valid TOML: {error}"), ExitCode.USAGE) from None
-    problems = check_once(data, "skill", str(path), text)
-    if problems:
-        raise PortError(problems, ExitCode.USAGE)
-    return data
