@@ -95,9 +95,10 @@ class TensorWriter:
         self._hashes = {name: _new_hash(name) for name in hashes}
         self._threads = {name: ThreadPoolExecutor(1, f"hash-{name}") for name in hashes}
         self._pending: list[list[Future[Any]]] = []
-        self._ring = [bytearray(BUFFER) for _ in range(_AHEAD)]
+        self._ring: list[bytearray] = []
         self._turn = 0
         self._count = 0
+        self._waiting = (-1, 0, 0)  # a run that is not copied yet: descriptor, start, stop
         try:
             self._stream = self._temporary.open("wb", buffering=0)
             self._put(memoryview(header))
@@ -113,32 +114,42 @@ class TensorWriter:
 
     def write(self, content: Any) -> None:
         """Append bytes; `content` has the buffer protocol and must not change until the file is finished."""
+        self._copy_waiting()
         view = memoryview(content).cast("B")
         for begin in range(0, len(view), BUFFER):
             self._put_checked(view[begin : begin + BUFFER])
 
     def copy(self, descriptor: int, start: int, stop: int) -> None:
-        """Append bytes start..stop of another open file."""
+        """Append bytes start..stop of another open file; neighbouring runs are copied as one."""
+        waiting, begin, end = self._waiting
+        if (waiting, end) == (descriptor, start):
+            self._waiting = (descriptor, begin, stop)
+        else:
+            self._copy_waiting()
+            self._waiting = (descriptor, start, stop)
+
+    def _copy_waiting(self) -> None:
+        descriptor, start, stop = self._waiting
+        self._waiting = (-1, 0, 0)
         while start < stop:
             buffer = memoryview(self._free_buffer())[: min(BUFFER, stop - start)]
             count = os.preadv(descriptor, [buffer], start)
             if count == 0:
-                raise PortError(
-                    Problem(str(self.path), "a source file became shorter while it was read", "fetch it again")
-                )
+                raise _shortened(self.path)
             self._put_checked(buffer[:count])
             start += count
 
     def finish(self) -> Written:
         """Check that every byte came, sync to disk, and give size and hashes."""
+        self._copy_waiting()
         if self._count != self.size:
             raise PortError(Problem(str(self.path), f"{self._count} bytes were written, the header says {self.size}"))
-        for futures in self._pending:
-            _wait(futures)
         try:
-            os.fsync(self._stream.fileno())
+            os.fsync(self._stream.fileno())  # the hashes go on meanwhile
         except OSError as error:
             raise _explained(error, self.path, self.size) from None
+        for futures in self._pending:
+            _wait(futures)
         digests = {name: hash.hexdigest() for name, hash in self._hashes.items()}
         self.written = Written(self.size, digests.get("sha256", ""), digests.get("blake3", ""))
         return self.written
@@ -169,7 +180,9 @@ class TensorWriter:
         """The next buffer of the ring, once the hashes have let go of it."""
         if len(self._pending) >= _AHEAD:
             _wait(self._pending.pop(0))
-        self._turn = (self._turn + 1) % _AHEAD
+        self._turn = (self._turn + 1) % (_AHEAD if self._hashes else 1)
+        while len(self._ring) <= self._turn:
+            self._ring.append(bytearray(BUFFER))
         return self._ring[self._turn]
 
     def _put_checked(self, view: memoryview) -> None:
@@ -201,6 +214,10 @@ def _new_hash(name: str) -> Any:
 def _wait(futures: Iterable[Future[Any]]) -> None:
     for future in futures:
         future.result()
+
+
+def _shortened(path: Path) -> PortError:
+    return PortError(Problem(str(path), "a source file became shorter while it was read", "fetch it again"))
 
 
 def sync_folder(folder: Path) -> None:
