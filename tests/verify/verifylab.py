@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 from portwright.verify import circuit
 from portwright.workers import run_worker
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CLASSES = {"text": "reference_text:TextNet", "picture": "reference_picture:PictureNet"}
@@ -31,7 +33,7 @@ def capture(name: str, folder: Path, **changes: object) -> Path:
     return folder / "golden"
 
 
-def make_port(name: str, golden: Path, folder: Path) -> Path:
+def make_port(name: str, golden: Path, folder: Path, dtype: str = "float32") -> Path:
     """A port's directory: the hand-written model, and the drawn weights moved as its portmap says."""
     shutil.copytree(FIXTURES / name, folder)
     portmap = json.loads((folder / "portmap.json").read_text())
@@ -41,7 +43,9 @@ def make_port(name: str, golden: Path, folder: Path) -> Path:
         value = reference[entry["from"][0]]
         for op in entry["ops"]:
             value = circuit.apply({"op": "transpose", "perm": op["transpose"]}, [value])[0]
-        weights[key] = np.ascontiguousarray(value)
+        weights[key] = torch.from_numpy(np.ascontiguousarray(value))
+        if weights[key].is_floating_point():
+            weights[key] = weights[key].to(getattr(torch, dtype))
     save_file(weights, folder / "model.safetensors")
     return folder
 

@@ -29,7 +29,7 @@ def blame(body: Mapping[str, Any]) -> str | None:
         if f"isolate/{module}" in failed:
             return str(module)
     others = [check for check in body["checks"] if check in failed]
-    for first in ("coverage/", "bijection/", "dtype/", "flow/", "outputs/"):
+    for first in ("coverage/", "bijection/", "determinism/", "dtype/", "flow/", "outputs/"):
         for check in others:
             if check.startswith(first):
                 return str(check)

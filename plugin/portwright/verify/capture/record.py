@@ -23,11 +23,16 @@ def is_tensor(value: Any) -> bool:
 
 def holders(model: nn.Module) -> list[str]:
     """Paths of the modules that hold parameters or persistent buffers, themselves or below; the root is left out."""
-    found = []
-    for path, module in model.named_modules():
-        if path and (next(module.parameters(), None) is not None or module.state_dict()):
-            found.append(path)
-    return found
+    return [path for path, module in model.named_modules() if path and module.state_dict()]
+
+
+def tables(model: nn.Module) -> list[str]:
+    """Paths of modules that hold only tables which are not saved, such as rotary frequencies: only followed."""
+    return [
+        path
+        for path, module in model.named_modules()
+        if path and next(module.buffers(), None) is not None and not module.state_dict()
+    ]
 
 
 @dataclass

@@ -27,7 +27,7 @@ from portwright.verify import tree
 from portwright.verify.capture import invariance, noise, sensitivity, weights
 from portwright.verify.capture.extra import far_positions
 from portwright.verify.capture.inventory import inventory, round_to
-from portwright.verify.capture.record import Call, holders, is_tensor, record
+from portwright.verify.capture.record import Call, holders, is_tensor, record, tables
 from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
 from portwright.verify.capture.wide import DTYPES, Shadow
 from portwright.workers import Emit
@@ -122,12 +122,13 @@ def measure_reference(
 ) -> dict[str, Any]:
     """Run all that is asked of the reference, write its tensors, give golden.json without the inventory."""
     paths, store, calls, entries = holders(model), TensorStore(), [], []
-    detailed = detailed_probes(probes)
+    followed = [*paths, *tables(model)]
+    detailed, mixing = detailed_probes(probes), mixing_modules(model, followed)
     recorded: dict[int, list[Call]] = {}
     results: list[dict[str, Any]] = []
     for number, probe in enumerate(probes):
         emit.progress(number, len(probes), "probes", f"reference on {probe.name}")
-        kept = paths if number in detailed else []
+        kept = followed if number in detailed else (mixing if "long" in probe.tags else [])
         found = record(model, number, probe.arguments(), kept, store)
         recorded[number] = found.calls
         calls += found.calls
@@ -140,7 +141,12 @@ def measure_reference(
             noise.alone(call, shadow, store, name)
         for number, probe in enumerate(probes):
             entry = entries[number]["noise"]
-            entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
+            try:
+                entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
+            except RuntimeError as error:
+                if name == "float32":
+                    raise
+                emit.log(f"the reference cannot run in {name}: {error}")  # native/outputs will say that it did not run
         del shadow
     pairs = invariance.padding(model, probes)
     traits = {"padding": pad_entry(folder, pairs), "batch": invariance.batch(model, probes)}
@@ -149,6 +155,7 @@ def measure_reference(
     store.write(folder / "modules.safetensors")
     called = {call.module for call in calls}
     facts = {
+        "dtype": dtype,
         "modules": [path for path in paths if path in called],
         "traits": sorted(
             [name for name, value in traits.items() if value] + ["long"] * any("long" in p.tags for p in probes)
@@ -184,6 +191,12 @@ def detailed_probes(probes: Sequence[Probe]) -> list[int]:
     seen = next((i for i, p in enumerate(probes) if p.observed), None)
     unseen = next((i for i, p in enumerate(probes) if not p.observed), None)
     return [i for i in (seen, unseen) if i is not None][:MODULE_PROBES]
+
+
+def mixing_modules(model: torch.nn.Module, paths: Sequence[str]) -> list[str]:
+    """Modules that may look along a text: all but torch's own layers, which a long text asks nothing new of."""
+    modules = dict(model.named_modules())
+    return [path for path in paths if not type(modules[path]).__module__.startswith("torch.nn.")]
 
 
 def probe_entry(folder: Path, number: int, probe: Probe, result: Any) -> dict[str, Any]:

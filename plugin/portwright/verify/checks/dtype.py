@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import mlx.core as mx
 
 from portwright.verify.measure import port as mlx_port
-from portwright.verify.measure.bench import Bench, Flown, Measured, NotRun, fly
+from portwright.verify.measure.bench import Bench, Measured, NotRun
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -25,10 +25,8 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
 
 def in_flight(bench: Bench) -> list[str]:
     """Module outputs whose float dtype is not the stored one although the reference's is."""
-    if bench.dtype == "float32":
-        runs = {call.probe: bench.flown(call.probe) for call in bench.golden.calls}
-    else:
-        runs = {number: _native(bench, number) for number in {call.probe for call in bench.golden.calls}}
+    run_of = bench.native if bench.dtype != "float32" or bench.quantized else bench.flown
+    runs = {number: run_of(number) for number in {call.probe for call in bench.golden.calls}}
     said = []
     for call in bench.golden.calls:
         path = bench.by_reference.get(call.module)
@@ -36,13 +34,4 @@ def in_flight(bench: Bench) -> list[str]:
         for dtype in given or ():
             if dtype.startswith(("float", "bfloat")) and dtype != bench.dtype and dtype not in call.dtypes:
                 said.append(f"{call.module}: gives {dtype}")
-    for number, flown in runs.items():
-        said += [
-            f"{path}: gives float64" for (path, _), found in flown.dtypes.items() if "float64" in found and number == 0
-        ]
     return sorted(set(said))
-
-
-def _native(bench: Bench, number: int) -> Flown:
-    tensors, kwargs = bench.golden.arguments(bench.golden.probes[number].inputs)
-    return fly(bench.stored_model, tensors, kwargs, mlx_port.DTYPES[bench.dtype])

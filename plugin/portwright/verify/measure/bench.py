@@ -75,6 +75,7 @@ class Bench:
         self.dtype: str = self.golden.body["dtype"]
         self.quantized = "quantization" in self.port.config
         self._flown: dict[int, Flown] = {}
+        self._native: dict[int, Flown] = {}
 
     @cached_property
     def stored_model(self) -> nn.Module:
@@ -114,6 +115,13 @@ class Bench:
         if probe not in self._flown:
             self._flown[probe] = fly(self.model, *self.golden.arguments(self.golden.probes[probe].inputs))
         return self._flown[probe]
+
+    def native(self, probe: int) -> Flown:
+        """The run of one probe on the port as it is stored, floats handed over in its dtype."""
+        if probe not in self._native:
+            tensors, kwargs = self.golden.arguments(self.golden.probes[probe].inputs)
+            self._native[probe] = fly(self.stored_model, tensors, kwargs, mlx_port.DTYPES[self.dtype])
+        return self._native[probe]
 
 
 def fly(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Flown:
