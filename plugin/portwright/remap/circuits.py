@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..rules.moves import Move
-from .lazy import Lazy, apply
+from ..tensorwriter import TensorWriter
+from .lazy import Lazy, Run, apply, stream
 
 
 def run(move: Move, source: Callable[[str], Lazy]) -> dict[str, Lazy]:
@@ -15,3 +16,12 @@ def run(move: Move, source: Callable[[str], Lazy]) -> dict[str, Lazy]:
         made = apply(op, [registers.pop(register) for register in op.inputs])
         registers.update(zip(op.outputs, made, strict=True))
     return {target.key: registers[target.register] for target in move.targets}
+
+
+def write(writer: TensorWriter, lazy: Lazy, code: str) -> None:
+    """Append a tensor to a file as dtype `code`."""
+    for piece in stream(lazy, code):
+        if isinstance(piece, Run):
+            writer.copy(piece.file.fileno(), piece.start, piece.stop)
+        elif piece.size:
+            writer.write(piece)

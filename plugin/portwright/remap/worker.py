@@ -25,8 +25,9 @@ from ..tensorfile import TensorFile
 from ..tensorwriter import Entry, TensorWriter, header_bytes, remove_leftovers
 from ..workers import Emit
 from .circuits import run as run_circuit
+from .circuits import write
 from .layout import DROPPED, Shard, plan_shards, stored_sources
-from .lazy import Lazy, Run, open_leaf, stream
+from .lazy import Lazy, open_leaf
 from .quantize import parse_recipe, quantized
 from .restore import restore_problems
 from .tally import Tally
@@ -87,7 +88,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
             writer = TensorWriter(out / DROPPED, entries, METADATA, hashes, tally.add)
             writers.append(writer)
             for key in stored:
-                _write(writer, sources.lazy(key), binding.headers[key].dtype)
+                write(writer, sources.lazy(key), binding.headers[key].dtype)
             writer.finish()
             writer.release()
         for writer in writers:
@@ -138,20 +139,12 @@ def _fill(writer: TensorWriter, shard: Shard, sources: Sources) -> None:
         for output in unit.outputs:
             lazy = made[output.target.key]
             if output.how is None:
-                _write(writer, lazy, output.dtype)
+                write(writer, lazy, output.dtype)
             else:
                 for array in quantized(lazy, output.how, output.dtype):
                     writer.write(array)
         del made
         sources.release(unit.move.sources)
-
-
-def _write(writer: TensorWriter, lazy: Lazy, code: str) -> None:
-    for piece in stream(lazy, code):
-        if isinstance(piece, Run):
-            writer.copy(piece.file.fileno(), piece.start, piece.stop)
-        elif piece.size:
-            writer.write(piece)
 
 
 def _is_intact(out: Path, shard: Shard, before: Mapping[str, Any] | None) -> bool:
