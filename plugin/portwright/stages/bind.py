@@ -54,7 +54,7 @@ def bind_stage(port: Port, component: ComponentSpec) -> Stage:
         publish_text(build / MOVES, dumps(composed.to_json()))
         result = {
             "layout": rules.layout,
-            "moves": digest(composed.to_json()),
+            "moves": digest(_what_moves(composed.to_json())),
             "sources": proof.sources,
             "parameters": proof.targets,
             "elements": proof.elements,
@@ -64,6 +64,13 @@ def bind_stage(port: Port, component: ComponentSpec) -> Stage:
 
     needs = (port.task("codegen", component),)
     return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, "bind and prove the rules")
+
+
+def _what_moves(body: Mapping[str, Any]) -> Any:
+    """Return what decides the bytes that are written: neither where a rule stands nor what it says in words."""
+    moves = [{key: value for key, value in move.items() if key != "rule"} for move in body["moves"]]
+    drops = [{"source": drop["source"], "restore": drop["restore"]} for drop in body["drops"]]
+    return [body["sources"], moves, drops]
 
 
 def read_headers(root: Path, files: list[str]) -> dict[str, TensorInfo]:
