@@ -11,7 +11,7 @@ from ..inputs import component_files
 from .port import COMPANIONS, PortReport, judge_port
 from .reader import REBUILD
 from .skills import committed_skills
-from .tree import FILE, GitTree, Tree, WorkTree, open_index, whole_index
+from .tree import FILE, GitTree, Tree, WorkTree, is_ignored, open_index, whole_index
 
 
 def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
@@ -23,11 +23,11 @@ def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
         differing = _differing(tree, work, report)
         command = f"git add {' '.join(map(shlex.quote, differing))}"
         if differing and _is_right(work, report):
-            return tuple(replace(problem, hint=command) for problem in report.problems)
+            return _with_hint(report, command)
         whole = whole_index(tree.root)
         if whole is not None and _is_right_whole(tree.root, whole, report):
             hint = "what is staged would pass: commit without naming files, or name the port's other files too"
-            return tuple(replace(problem, hint=hint) for problem in report.problems)
+            return _with_hint(report, hint)
     rebuild = f"{REBUILD}:{report.name}" if report.name else REBUILD
     proof = shlex.quote(report.folder.rstrip("/")) if report.folder else f"port.* {report.out}"
     then = f", then git add {proof}" + (", commit, and push again" if tree.committed else "")
@@ -35,6 +35,11 @@ def with_commands(tree: GitTree, report: PortReport) -> tuple[Problem, ...]:
         replace(problem, hint=problem.hint.replace(REBUILD, rebuild) + (then if problem.hint.endswith(REBUILD) else ""))
         for problem in report.problems
     )
+
+
+def _with_hint(report: PortReport, hint: str) -> tuple[Problem, ...]:
+    """Put one command in the place of every rebuild; a problem that asks for something else keeps its own."""
+    return tuple(replace(p, hint=hint) if not p.hint or REBUILD in p.hint else p for p in report.problems)
 
 
 def _differing(tree: Tree, work: WorkTree, report: PortReport) -> list[str]:
@@ -46,6 +51,8 @@ def _differing(tree: Tree, work: WorkTree, report: PortReport) -> list[str]:
     found = []
     for path in sorted({*inside, *likely}):
         if disk.get(path) != FILE:
+            continue
+        if path not in kinds and is_ignored(work.root, path):
             continue
         try:
             if kinds.get(path) != FILE or tree.sha256(path) != work.sha256(path):

@@ -70,7 +70,7 @@ class Reader:
             said = "it holds the conflict markers of a merge" if markers else error.problems[0].problem
             self.report(name, said)
             return None
-        problems = check(value, schema, self.at(name)) if schema else []
+        problems = check(value, schema, self.at(name), content.decode()) if schema else []
         self.problems += [Problem(p.where, _short(p.problem), REBUILD) for p in problems]
         return None if problems else value
 

@@ -163,6 +163,12 @@ def top_folder(start: Path) -> Path:
     return Path(_git(start, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n"))
 
 
+def is_ignored(root: Path, path: str) -> bool:
+    """Tell whether `git add` would refuse an untracked file."""
+    command = ["git", "-C", str(root), "check-ignore", "--quiet", "--", path]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def whole_index(root: Path) -> str | None:
     """Give the repository's own index file where a partial commit uses another one, else None."""
     if "GIT_INDEX_FILE" not in os.environ:
