@@ -277,6 +277,31 @@ def test_peek_reads_headers_by_range_only(hub: LoopbackHub, cache: Path) -> None
     assert not list((cache.parent / "hf").rglob("*.safetensors"))
 
 
+def test_a_second_look_needs_no_network(hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a look has read of a commit is kept, so that the next works offline."""
+    first = peek(REF, cache=cache)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert peek(REF, cache=cache) == first
+
+
+def test_the_largest_files_are_left_to_the_client(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that the Hub gives through Xet only is the client's, and is digested all the same."""
+    monkeypatch.setattr("portwright.sources.hub_client.HTTP_LIMIT", 1_000_000)
+    hub.faults.corrupt["model.safetensors"] = 1
+    assert "not the ones that the Hub lists" in failed(cache)
+    assert (take(cache).root / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_client_without_xet_is_told_what_to_install(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the client cannot take a file by plain HTTP, the message names the package that can."""
+    monkeypatch.setattr("huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE", 1_000_000)
+    assert "pip install hf_xet" in failed(cache)
+
+
 def test_peek_of_a_server_without_ranges_reads_no_further(hub: LoopbackHub, cache: Path) -> None:
     """Where ranges are ignored, the look still gives the header."""
     hub.faults.ignore_range = True

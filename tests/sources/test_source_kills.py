@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def test_two_fetches_at_once_move_each_file_once(hub: LoopbackHub, tmp_path: Pat
     assert sum(r.sent for r in hub.bodies()) == sum(map(len, FILES.values()))
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_is_told_and_passed_later(hub: LoopbackHub, tmp_path: Path) -> None:
     """A disk that refuses to take more is one clear problem; with room the next run goes on."""
     import resource
@@ -89,6 +91,26 @@ def test_a_file_size_limit_is_told_and_passed_later(hub: LoopbackHub, tmp_path: 
     assert "the disk is full" in last["problems"][0]["problem"]
     assert not broken(tmp_path)
     result(start(tmp_path, "hf:org/tiny@main", ["*"], env))
+
+
+@pytest.mark.slow
+def test_a_full_disk_while_unpacking_leaves_no_half_file(tmp_path: Path) -> None:
+    """A disk that fills up under pip or while a wheel is unpacked is one clear problem; with room it goes on."""
+    import resource
+
+    wheel = build_wheel(tmp_path / "wheels", {f"tiny_model/{name}": body for name, body in FILES.items()})
+    env = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent)}
+    for keep_wheel in (False, True):
+        job = start(tmp_path, "pypi:tiny-model==1.2.3", ["tiny_model/*"], env)
+        resource.prlimit(job.pid, resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
+        out, err = job.communicate(timeout=60)
+        last = json.loads(out.splitlines()[-1])
+        assert (job.returncode, last["event"]) == (6, "error"), (out, err)
+        assert "the disk is full" in last["problems"][0]["problem"]
+        assert not broken(tmp_path / "cache")
+        if not keep_wheel:
+            shutil.copy(wheel, tmp_path / "cache/snapshots/pypi/tiny-model/1.2.3.whl")
+    result(start(tmp_path, "pypi:tiny-model==1.2.3", ["tiny_model/*"], env))
 
 
 @pytest.mark.slow

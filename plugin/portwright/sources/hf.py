@@ -6,6 +6,7 @@ cache and the commit is known, no connection is made. The files stay in the clie
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ExitCode, PortError, Problem
 from ..records import SnapshotFile, SourceRef
+from .atomic import replacing
 from .backend import Listed, Site, Tick
 from .digest import Digests
 from .sidecar import Sidecar
@@ -58,6 +60,7 @@ def open(ref: SourceRef, site: Site) -> Iterator[_Commit]:
     from .hub_errors import HubUnreachable
 
     hub, side = Hub(ref), Sidecar(record(ref, site))
+    looks = record(ref, site).parent / "looks"
     commit = _known_commit(ref, site.pinned)
     if commit is None:
         try:
@@ -73,16 +76,16 @@ def open(ref: SourceRef, site: Site) -> Iterator[_Commit]:
             if not site.pinned:
                 raise
             listing = {pin.path: Listed(pin.path, pin.size, sha256=pin.sha256) for pin in site.pinned.values()}
-            yield _Commit(hub, commit, listing)
+            yield _Commit(hub, commit, listing, looks)
             return
-    yield _Commit(hub, commit, side.listing)
+    yield _Commit(hub, commit, side.listing, looks)
 
 
 class _Commit:
-    """A model's files at one commit."""
+    """A model's files at one commit; `looks` keeps the ranges that were read of files which were not fetched."""
 
-    def __init__(self, hub: Hub, commit: str, listing: Mapping[str, Listed]) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, commit: str, listing: Mapping[str, Listed], looks: Path) -> None:
+        self._hub, self._looks = hub, looks
         self.revision: str = commit
         self.root: Path = hub.root(commit)
         self.listing: Mapping[str, Listed] = listing
@@ -93,7 +96,14 @@ class _Commit:
             with cached.open("rb") as stream:
                 stream.seek(start)
                 return stream.read(length)
-        return self._hub.read(self.revision, path, start, length)
+        key = hashlib.sha256(f"{self.revision}\0{path}\0{start}\0{length}".encode()).hexdigest()
+        look = self._looks / key[:32]
+        if look.is_file():  # a commit's bytes never change
+            return look.read_bytes()
+        content = self._hub.read(self.revision, path, start, length)
+        with replacing(look, self._looks) as stream:
+            stream.write(content)
+        return content
 
     def place(self, path: str, tick: Tick) -> Digests:
         return self._hub.download(self.revision, self.listing[path], tick)

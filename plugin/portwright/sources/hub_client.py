@@ -20,6 +20,7 @@ from .digest import CHUNK, Digests, digest_file
 from .hub_errors import retrying
 from .names import name_problem
 
+HTTP_LIMIT = 50_000_000_000  # bytes; the Hub gives larger files through Xet only
 _TIMEOUT = 30.0  # seconds for one small request
 
 
@@ -103,6 +104,8 @@ class Hub:
                 self._link(commit, listed.path)
                 return found
             tick(-found.size)
+        if listed.size > HTTP_LIMIT:
+            return self._by_client(commit, listed, tick)
         resumed = partial.exists()
         found = self._digested(commit, listed, partial, tick)
         if not _stated(found, listed) and resumed:  # what an earlier run left may be to blame
@@ -111,13 +114,27 @@ class Hub:
             found = self._digested(commit, listed, partial, tick)
         if not _stated(found, listed):
             partial.unlink()
-            stated = listed.sha256 or f"git {listed.git_sha1}"
-            text = f"the bytes that came are not the ones that the Hub lists: listed {stated}, found {found.sha256}"
-            hint = "run it again; if it stays, check your proxy and HF_ENDPOINT, and tell the model's owner"
-            raise PortError(Problem(f"{self._ref.text}: {listed.path}", text, hint), ExitCode.SOURCE)
+            raise self._wrong(listed, found)
         partial.replace(blob)
         self._link(commit, listed.path)
         return found
+
+    def _by_client(self, commit: str, listed: Listed, tick: Tick) -> Digests:
+        """Leave a file that the Hub does not give by plain HTTP to the client, and digest what it made."""
+        self._link(commit, listed.path)
+        link = self.root(commit) / listed.path
+        found = digest_file(link, listed.path, git=listed.git_sha1 is not None, tick=tick)
+        if not _stated(found, listed):
+            link.resolve().unlink()
+            link.unlink(missing_ok=True)
+            raise self._wrong(listed, found)
+        return found
+
+    def _wrong(self, listed: Listed, found: Digests) -> PortError:
+        stated = listed.sha256 or f"git {listed.git_sha1}"
+        text = f"the bytes that came are not the ones that the Hub lists: listed {stated}, found {found.sha256}"
+        hint = "run it again; if it stays, check your proxy and HF_ENDPOINT, and tell the model's owner"
+        return PortError(Problem(f"{self._ref.text}: {listed.path}", text, hint), ExitCode.SOURCE)
 
     def _digested(self, commit: str, listed: Listed, partial: Path, tick: Tick) -> Digests:
         retrying(lambda: self._continue(commit, listed, partial, tick), self._ref, listed.path)

@@ -76,6 +76,8 @@ def explain(error: Exception, ref: SourceRef, path: str = "") -> Problem | None:
         return Problem(where, "the Hub's answer lacks the file's size or digest", hint)
     if _is_short(error):
         return Problem(where, "the connection was cut: fewer bytes came than the Hub announced", "run it again")
+    if isinstance(error, ValueError) and "hf_xet" in str(error):
+        return Problem(where, "this file is too large for plain HTTP", "pip install hf_xet")
     if "HFValidationError" in kinds:
         return Problem(where, "the Hub's client refuses this name", "write `hf:org/name@revision`")
     return None

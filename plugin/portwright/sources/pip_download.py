@@ -74,7 +74,7 @@ def _pip_version() -> tuple[int, ...]:
 def _why(ref: SourceRef, said: list[str], log: str) -> Problem:
     text = "\n".join(said)
     versions = re.search(r"\(from versions: ([^)]*)\)", text)
-    if "No space left on device" in text or "Disk quota exceeded" in text:
+    if re.search("No space left on device|Disk quota exceeded|File too large", text):
         hint = "free some space, or set PORTWRIGHT_CACHE to a folder on another disk"
         return Problem(ref.text, "the disk is full: pip could not store the wheel", hint)
     if (
