@@ -157,7 +157,7 @@ def _located(problem: Problem, where: str, lines: Mapping[str, int]) -> Problem:
     parts = key.split(".")
     line = next((lines[k] for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in lines), None)
     place = f"{where}:{line}" if line is not None else where
-    return Problem(f"{place}: {key}" if key else place, problem.problem, problem.hint or _HINT)
+    return Problem(f"{place}: {key}" if key else place, problem.problem, _HINT)
 
 
 def _file(path: str, entry: Mapping[str, Any]) -> SnapshotFile:

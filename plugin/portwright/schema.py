@@ -53,7 +53,7 @@ def where(file: str, path: Sequence[str | int], text: str | None) -> str:
     if text is not None:
         known = _lines(text, file.endswith(".json"))
         line = next((known[key] for end in range(len(path), 0, -1) if (key := tuple(path[:end])) in known), None)
-    dotted = ".".join(map(str, path))
+    dotted = ".".join(part if (part := str(key)).isprintable() else repr(part)[1:-1] for key in path)
     place = f"{file}:{line}" if line is not None else file
     return f"{place}: {dotted}" if dotted else place
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
@@ -30,7 +31,8 @@ def problems_of(error: Any, root: Mapping[str, Any], *, toml: bool) -> Iterator[
         yield (*path, str(found)), f"{shown(found)} is not allowed as a name here", _fix(error.schema, "", root)
     elif rule == "additionalProperties":
         known = list(error.schema.get("properties", {}))
-        for key in (key for key in found if key not in known):
+        forms = list(error.schema.get("patternProperties", {}))
+        for key in (k for k in found if k not in known and not any(re.search(form, k) for form in forms)):
             misplaced = toml and path and key in root.get("properties", {})
             hint = f"write {key} above the first [table] of the file" if misplaced else ""
             yield (*path, key), f"unknown key {shown(key)}", hint or _choice(key, known, "known keys")
@@ -45,6 +47,8 @@ def problems_of(error: Any, root: Mapping[str, Any], *, toml: bool) -> Iterator[
         yield path, f"{shown(found)} is not {wanted}", _fix_type(kinds, path, error.schema, root, toml)
     elif rule in ("anyOf", "oneOf"):
         yield path, f"{shown(found)} has none of the allowed forms", _fix(error.schema, _last(path), root)
+    elif rule == "maxLength" and not re.search(error.schema.get("pattern", ""), found):
+        return  # the form has been complained of
     elif rule in ("minProperties", "minItems"):
         yield path, "this must not be empty", "add at least one, or leave the key out"
     else:
@@ -74,7 +78,8 @@ def _cut(text: str) -> str:
 
 
 def _last(path: Sequence[str | int]) -> str:
-    return next((part for part in reversed(path) if isinstance(part, str)), "")
+    """Return the key that an example can be written for; an element of a list has none."""
+    return path[-1] if path and isinstance(path[-1], str) else ""
 
 
 def _choice(word: str, words: Sequence[str], label: str) -> str:
@@ -140,6 +145,8 @@ def _fix(schema: Mapping[str, Any], key: str, root: Mapping[str, Any]) -> str:
     said = said[:1].lower() + said[1:] if said[1:2].islower() or said[1:2] == " " else said
     examples = schema.get("examples")
     example = f"for example {key} = {_literal(examples[0])}" if examples and key else ""
+    if examples and not key:
+        example = f"for example {_literal(examples[0])}"
     return "write " + ", ".join(part for part in (said, example) if part) if said or example else ""
 
 

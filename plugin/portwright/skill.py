@@ -116,7 +116,9 @@ def _load(name: str, places: list[Path], asked_by: str, seen: tuple[Path, ...]) 
         asked = where(str(folder / "skill.toml"), ["extends"], text)
         base = _collect(problems, lambda: _load(extends, places, asked, (*seen, folder)))
     if problems:
-        raise PortError(problems, ExitCode.USAGE)
+        from .schema import in_line_order
+
+        raise PortError(in_line_order(problems), ExitCode.USAGE)
     merged = _merge(base.data, data) if base else data
     return Skill(
         name=name,

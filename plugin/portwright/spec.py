@@ -25,7 +25,7 @@ def load_port(path: Path, text: str | None = None) -> PortSpec:
     problem.
     """
     shown = path.name
-    text = (read_text(path) if text is None else text).removeprefix("\ufeff")
+    text = read_text(path) if text is None else text.removeprefix("\ufeff")
     data = parse(text, shown)
     problems = check_once(data, "port", shown, text)
     directory = path.parent

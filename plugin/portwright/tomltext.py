@@ -33,18 +33,23 @@ def read_text(path: Path) -> str:
         hint = "`portwright init <source>` drafts one" if path.name == "port.toml" else "restore it, or its permissions"
         said = "there is no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
         raise PortError(Problem(str(path), said, hint), ExitCode.USAGE) from None
+    return decode(content, str(path))
+
+
+def decode(content: bytes, file: str) -> str:
+    """Decode UTF-8, without a byte order mark; raises PortError (USAGE) with the line of the first wrong byte."""
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = f"it is not UTF-8 text: byte {content[error.start]:#04x} here"
-        raise PortError(Problem(f"{path}:{line}", problem, "save it as UTF-8"), ExitCode.USAGE) from None
+        raise PortError(Problem(f"{file}:{line}", problem, "save it as UTF-8"), ExitCode.USAGE) from None
 
 
 def parse(text: str, file: str) -> dict[str, Any]:
-    """Parse TOML; raises PortError (USAGE) with the line and the likely fix. A byte order mark is passed over."""
+    """Parse TOML; raises PortError (USAGE) with the line and the likely fix."""
     try:
-        return tomli.loads(text.removeprefix("\ufeff"))
+        return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         problem = _located(str(error), text, file)
     except RecursionError:

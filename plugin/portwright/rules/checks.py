@@ -45,7 +45,9 @@ def rule_problems(rule: Rule, tables: Tables, at: At) -> Iterator[Problem]:
     yield from _name_problems(rule, captures, tables, at)
     for name in rule.counts:
         if name not in captures or captures[name].kind != "digits":
-            yield Problem(at(("counts", name)), f"{{{name}}} is no number capture of `match`", _known(name, captures))
+            numbers = {other: capture for other, capture in captures.items() if capture.kind == "digits"}
+            hint = _known(name, numbers) if numbers else "only a number capture, {x}, can be counted"
+            yield Problem(at(("counts", name)), f"{{{name}}} is no number capture of `match`", hint)
 
 
 def _flow_problems(rule: Rule, captures: Mapping[str, Capture], at: At) -> Iterator[Problem]:

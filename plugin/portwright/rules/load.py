@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ExitCode, PortError, Problem
 from ..schema import check, where
+from ..tomltext import decode, parse
 from .checks import rule_problems, table_problems
 from .pattern import Pattern, PatternError, Template, parse_pattern, parse_template
 from .ruleset import DropSpec, OpSpec, RestoreSpec, Rule, RuleSet
@@ -41,11 +41,8 @@ def load_rules(folder: Path) -> tuple[RuleSet, ...]:
 
 def parse_rules(content: bytes, file: str) -> RuleSet:
     """Parse one rules file; `file` is its name in messages. Raises PortError with every problem."""
-    try:
-        text = content.decode("utf-8")
-        data = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PortError(Problem(file, f"not TOML: {error}"), ExitCode.USAGE) from None
+    text = decode(content, file)
+    data = parse(text, file)
     problems = check(data, "rules", file, text)
     if problems:
         raise PortError(problems, ExitCode.USAGE)
