@@ -56,6 +56,19 @@ def test_the_revision_follows_the_bytes(folder: Path, cache: Path) -> None:
     assert fetch(ref, wanted, cache=cache, base=moved).revision != first
 
 
+def test_bytes_that_are_not_the_pinned_ones_are_refused(folder: Path, cache: Path) -> None:
+    """Weights that changed since they were pinned are named with both digests, whether or not their size did."""
+    ref = parse_source("file:weights")
+    first = fetch(ref, ("*",), cache=cache, base=folder.parent)
+    pins = {f.path: f for f in first.files}
+    assert fetch(ref, ("*",), cache=cache, base=folder.parent, pinned=pins) == first
+    for body in (tensor_file({"w": 50}, seed=1), tensor_file({"w": 51})):
+        (folder / "model.safetensors").write_bytes(body)
+        with pytest.raises(PortError, match="not the pinned ones") as caught:
+            fetch(ref, ("*",), cache=cache, base=folder.parent, pinned=pins)
+        assert pins["model.safetensors"].sha256 in str(caught.value)
+
+
 def test_an_intact_file_is_read_once(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second fetch trusts size and time."""
     ref = parse_source("file:weights")

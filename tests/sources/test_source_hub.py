@@ -79,6 +79,17 @@ def test_an_intact_snapshot_makes_no_connection_when_pinned(hub: LoopbackHub, ca
     assert not hub.requests
 
 
+def test_two_ports_pinned_to_two_commits_do_not_disturb_each_other(hub: LoopbackHub, cache: Path) -> None:
+    """Ports of one branch pinned at different times share a cache, and neither makes the other ask again."""
+    first = take(cache)
+    hub.add(MODEL, {**FILES, "config.json": b'{"hidden_size": 5}\n'})
+    second = take(cache)
+    hub.requests.clear()
+    for snapshot in (first, second, first):
+        assert take(cache, pinned={f.path: f for f in snapshot.files}) == snapshot
+    assert not hub.requests
+
+
 def test_a_pinned_commit_stays_when_the_branch_moves(hub: LoopbackHub, cache: Path) -> None:
     """The lock's commit is fetched although the branch has gone on, on a machine that has nothing yet too."""
     first = take(cache)
@@ -252,6 +263,35 @@ def test_names_that_escape_are_refused(hub: LoopbackHub, cache: Path) -> None:
     """A hub that lists a path outside the model is not believed."""
     hub.add("org/evil", {"../../evil.json": b"{}", "config.json": b"{}"})
     assert "leaves its folder" in failed(cache, "hf:org/evil@main")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"lfs": {"oid": "../../../evil", "size": 5, "pointerSize": 1}}, "malformed size or digest"),
+        ({"oid": "/etc/passwd"}, "malformed size or digest"),
+        ({"size": -1}, "malformed size or digest"),
+        ({"size": "1"}, "malformed size or digest"),
+        ({"lfs": {"size": 5}}, "listing that cannot be read"),
+        ({"path": 7}, "has no name"),
+        ({"path": "a\\b"}, "backslash"),
+    ],
+)
+def test_a_malformed_listing_is_refused(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch, entry: dict[str, object], said: str
+) -> None:
+    """Names and digests of a listing become paths: none is believed that has not the right form."""
+    honest = loopback._entry
+    monkeypatch.setattr(loopback, "_entry", lambda path, blob: honest(path, blob) | entry)
+    assert said in failed(cache)
+    assert not hub.bodies()
+
+
+def test_a_malformed_commit_is_refused(hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch that resolves to no commit id is refused."""
+    monkeypatch.setattr(hub, "commit_of", lambda model, revision: "../../evil")
+    monkeypatch.setattr(hub, "tree", lambda model, commit: {})
+    assert "for a commit" in failed(cache)
 
 
 def test_a_full_disk_is_told_before_the_download(

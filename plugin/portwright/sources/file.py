@@ -39,21 +39,21 @@ def parse(rest: str, text: str) -> SourceRef:
     return SourceRef("file", str(PurePosixPath(path)), "", text)
 
 
-def record(ref: SourceRef, site: Site) -> Path:
-    """Name the sidecar: one for each absolute path."""
+def home(ref: SourceRef, site: Site) -> Path:
+    """Name the folder that remembers a source: one for each absolute path."""
     key = hashlib.sha256(str(_absolute(ref, site)).encode()).hexdigest()[:24]
-    return site.cache / "snapshots" / "file" / f"{key}.json"
+    return site.cache / "snapshots" / "file" / key
 
 
 @contextmanager
 def open(ref: SourceRef, site: Site) -> Iterator[_Folder]:
     """List the folder; raises PortError for links that leave it and for what is not there."""
-    path = _absolute(ref, site)
+    path, record = _absolute(ref, site), home(ref, site) / "files.json"
     if path.is_file():
         if path.suffix != ".safetensors":
             hint = "give the folder that holds the weights, or convert them to safetensors first"
             raise PortError(Problem(ref.text, "a single file must be a .safetensors file", hint), ExitCode.SOURCE)
-        yield _Folder(path.parent, {path.name: Listed(path.name, path.stat().st_size)})
+        yield _Folder(record, path.parent, {path.name: Listed(path.name, path.stat().st_size)})
         return
     if not path.is_dir():
         hint = "relative paths start from the folder of the port.toml"
@@ -63,11 +63,12 @@ def open(ref: SourceRef, site: Site) -> Iterator[_Folder]:
     listing = {entry.path: entry for entry in _walk(root, root, "", (root,), problems)}
     if problems:
         raise PortError(problems, ExitCode.SOURCE)
-    yield _Folder(root, listing)
+    yield _Folder(record, root, listing)
 
 
 @dataclass(frozen=True)
 class _Folder:
+    record: Path
     root: Path
     listing: Mapping[str, Listed]
     revision: str = field(default="")

@@ -47,10 +47,9 @@ def parse(rest: str, text: str) -> SourceRef:
     return SourceRef("hf", name, revision, text)
 
 
-def record(ref: SourceRef, site: Site) -> Path:
-    """Name the sidecar of a model at a branch, tag or commit."""
-    name, revision = (part.replace("/", "--") for part in (ref.name, ref.revision))
-    return site.cache / "snapshots" / "hf" / name / f"{revision}.json"
+def home(ref: SourceRef, site: Site) -> Path:
+    """Name the folder of a model: a sidecar for each commit, and what each branch or tag was when last seen."""
+    return site.cache / "snapshots" / "hf" / ref.name.replace("/", "--")
 
 
 @contextmanager
@@ -59,33 +58,37 @@ def open(ref: SourceRef, site: Site) -> Iterator[_Commit]:
     from .hub_client import Hub
     from .hub_errors import HubUnreachable
 
-    hub, side = Hub(ref), Sidecar(record(ref, site))
-    looks = record(ref, site).parent / "looks"
+    hub, folder = Hub(ref), home(ref, site)
     commit = _known_commit(ref, site.pinned)
     if commit is None:
+        seen = Sidecar(folder / "branches" / f"{ref.revision.replace('/', '--')}.json")
         try:
             commit = hub.resolve(ref.revision)
+            seen.set_listing(commit, {})
         except HubUnreachable:
-            if not side.listing:
+            if not seen.revision:
                 raise
-            commit = side.revision  # offline: what the branch was when it was last seen
-    if side.revision != commit or not side.listing:
+            commit = seen.revision  # offline: what the branch was when it was last seen
+    side = Sidecar(folder / f"{commit}.json")
+    if not side.listing:
         try:
             side.set_listing(commit, hub.listing(commit))
         except HubUnreachable:
             if not site.pinned:
                 raise
-            listing = {pin.path: Listed(pin.path, pin.size, sha256=pin.sha256) for pin in site.pinned.values()}
-            yield _Commit(hub, commit, listing, looks)
+            pins = {pin.path: Listed(pin.path, pin.size, sha256=pin.sha256) for pin in site.pinned.values()}
+            yield _Commit(hub, commit, pins, folder)
             return
-    yield _Commit(hub, commit, side.listing, looks)
+    yield _Commit(hub, commit, side.listing, folder)
 
 
 class _Commit:
-    """A model's files at one commit; `looks` keeps the ranges that were read of files which were not fetched."""
+    """A model's files at one commit."""
 
-    def __init__(self, hub: Hub, commit: str, listing: Mapping[str, Listed], looks: Path) -> None:
-        self._hub, self._looks = hub, looks
+    def __init__(self, hub: Hub, commit: str, listing: Mapping[str, Listed], folder: Path) -> None:
+        self._hub = hub
+        self._looks = folder / "looks"  # the ranges that were read of files which were not fetched
+        self.record = folder / f"{commit}.json"
         self.revision: str = commit
         self.root: Path = hub.root(commit)
         self.listing: Mapping[str, Listed] = listing

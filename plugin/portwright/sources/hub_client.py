@@ -8,6 +8,7 @@ bytes are digested before they get their final name, which the client itself doe
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from .hub_errors import retrying
 from .names import name_problem
 
 HTTP_LIMIT = 50_000_000_000  # bytes; the Hub gives larger files through Xet only
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIMEOUT = 30.0  # seconds for one small request
 
 
@@ -47,7 +50,10 @@ class Hub:
     def resolve(self, revision: str) -> str:
         """Give the commit that a branch or tag names at present."""
         info = retrying(lambda: self._api.model_info(self._ref.name, revision=revision, timeout=_TIMEOUT), self._ref)
-        return str(info.sha)
+        commit = str(info.sha)
+        if not _COMMIT.fullmatch(commit):
+            raise self._odd(f"{commit!r} for a commit")
+        return commit
 
     def listing(self, commit: str) -> dict[str, Listed]:
         """List a commit's files with the digests that the Hub states; raises PortError for unsafe names."""
@@ -55,21 +61,31 @@ class Hub:
         def tree() -> list[Any]:
             return list(self._api.list_repo_tree(self._ref.name, recursive=True, revision=commit))
 
-        files = [entry for entry in retrying(tree, self._ref) if hasattr(entry, "blob_id")]
-        hint = "do not use this source, and tell the Hub's staff"
-        bad = [
-            Problem(f"{self._ref.text}: {f.path!r}", f"this file {why}", hint)
-            for f in files
-            if (why := name_problem(f.path))
-        ]
+        try:
+            files = [entry for entry in retrying(tree, self._ref) if hasattr(entry, "blob_id")]
+            listing = [
+                Listed(f.path, f.lfs.size, sha256=f.lfs.sha256) if f.lfs else Listed(f.path, f.size, git_sha1=f.blob_id)
+                for f in files
+            ]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._odd(f"a listing that cannot be read ({type(error).__name__})") from None
+        bad = [problem for entry in listing if (problem := self._bad(entry))]
         if bad:
             raise PortError(bad, ExitCode.SOURCE)
-        return {
-            f.path: Listed(f.path, f.lfs.size, sha256=f.lfs.sha256)
-            if f.lfs
-            else Listed(f.path, f.size, git_sha1=f.blob_id)
-            for f in files
-        }
+        return {entry.path: entry for entry in listing}
+
+    def _bad(self, entry: Listed) -> Problem | None:
+        """Judge a listed file: its name and digests become paths in the cache."""
+        why = name_problem(entry.path) if isinstance(entry.path, str) else "has no name"
+        form, digest = (_COMMIT, entry.git_sha1) if entry.sha256 is None else (_SHA256, entry.sha256)
+        if not why and (type(entry.size) is not int or entry.size < 0 or not form.fullmatch(str(digest))):
+            why = "has a malformed size or digest"
+        hint = "do not use this source, and tell the Hub's staff"
+        return Problem(f"{self._ref.text}: {entry.path!r}", f"this file {why}", hint) if why else None
+
+    def _odd(self, what: str) -> PortError:
+        hint = "check HF_ENDPOINT and your proxy: this is not the answer of a Hub"
+        return PortError(Problem(self._ref.text, f"the Hub gives {what}", hint), ExitCode.SOURCE)
 
     def read(self, commit: str, path: str, start: int, length: int) -> bytes:
         """Give a range of a file's bytes without storing it."""

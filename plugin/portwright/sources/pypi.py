@@ -43,9 +43,9 @@ def parse(rest: str, text: str) -> SourceRef:
     return SourceRef("pypi", re.sub(r"[-_.]+", "-", name).lower(), version, text)
 
 
-def record(ref: SourceRef, site: Site) -> Path:
-    """Name the sidecar; the unpacked files lie in the folder of the same name without `.json`."""
-    return site.cache / "snapshots" / "pypi" / ref.name / f"{ref.revision}.json"
+def home(ref: SourceRef, site: Site) -> Path:
+    """Name the folder of a distribution; each version has its wheel, its unpacked files and its sidecar there."""
+    return site.cache / "snapshots" / "pypi" / ref.name
 
 
 @contextmanager
@@ -63,15 +63,16 @@ class _Unpacked:
 
     def __init__(self, ref: SourceRef, site: Site) -> None:
         self._ref, self._site = ref, site
-        side = record(ref, site)
-        self.root = side.parent / ref.revision
-        self._wheel_file = side.parent / f"{ref.revision}.whl"
-        self._temp = side.parent / f"{ref.revision}.tmp"
+        folder = home(ref, site)
+        self.root = folder / ref.revision
+        self.record = folder / f"{ref.revision}.json"
+        self._wheel_file = folder / f"{ref.revision}.whl"
+        self._temp = folder / f"{ref.revision}.tmp"
         _sweep(self._temp)  # what a killed run left; nobody else has the lock
         self._lock = threading.Lock()
         self._opened: Wheel | None = None
         self._is_new = False  # this run downloaded the wheel
-        known = Sidecar(side)
+        known = Sidecar(self.record)
         if not known.listing:
             wheel = self._wheel
             known.set_listing(wheel.version, {path: member.listed for path, member in wheel.members.items()})

@@ -32,9 +32,8 @@ INDEX_LIMIT = 32 << 20  # a shard index lists every key
 
 def take(backend: Backend, ref: SourceRef, wanted: tuple[str, ...], site: Site, *, check: bool = False) -> Snapshot:
     """Make the wanted files present and give their digests; raises PortError with every problem found."""
-    record = backend.record(ref, site)
-    with _locked(record), _disk_errors(ref, site), backend.open(ref, site) as source:
-        sidecar = Sidecar(record)
+    with _disk_errors(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
+        sidecar = Sidecar(source.record)
         paths = select(source.listing, wanted)
         if not paths:
             raise PortError(_nothing_matches(ref, source, wanted), ExitCode.SOURCE)
@@ -51,7 +50,7 @@ def take(backend: Backend, ref: SourceRef, wanted: tuple[str, ...], site: Site, 
 
 def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
     """Read the listing, the small texts and the safetensors headers; raises PortError with every problem found."""
-    with _locked(backend.record(ref, site)), _disk_errors(ref, site), backend.open(ref, site) as source:
+    with _disk_errors(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
         listing = source.listing
         texts = [path for path, entry in listing.items() if _is_small_text(path, entry.size)]
         weights = [path for path in listing if path.endswith(".safetensors")]
@@ -150,12 +149,12 @@ class _Bar:
 
 
 @contextmanager
-def _locked(record: Path) -> Iterator[None]:
+def _locked(home: Path) -> Iterator[None]:
     """Let one process at a time work on a source; the lock goes with the process that holds it."""
     from filelock import FileLock
 
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(record.with_suffix(".lock")):
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".lock"):
         yield
 
 
