@@ -7,7 +7,6 @@ command line, the hooks and doit stay fast. A worker dies with its parent: a hal
 from __future__ import annotations
 
 import collections
-import ctypes
 import json
 import os
 import signal
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import ExitCode, PortError, Problem
-from .openblas import preload
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
@@ -55,6 +53,8 @@ def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = N
     """
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     if mlx:
+        from .openblas import preload
+
         env = preload(env)
     with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
         job_file = Path(folder) / "job.json"
@@ -175,6 +175,8 @@ def _die_with_parent() -> None:
     """Ask the kernel (Linux) to kill this process when its parent dies; elsewhere watch the parent's id."""
     parent = os.getppid()
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the request
             os._exit(1)
