@@ -12,6 +12,7 @@ from .. import canonical
 from ..errors import ExitCode, PortError, Problem
 from ..evidence import EVIDENCE, MANIFEST, devices_not_run, judge, recorded_only
 from ..publish import publish_text
+from ..schema import check
 
 FILE = "port.acceptance.json"
 
@@ -26,8 +27,8 @@ def accept(directory: Path, terminal: TextIO, answers: TextIO) -> Path:
         hint = "run it yourself in a terminal: an acceptance is a person's"
         raise PortError(Problem(where, "there is no terminal to ask on", hint), ExitCode.USAGE)
     evidence_text = _read(directory / EVIDENCE)
-    evidence = canonical.parse_object(evidence_text, str(directory / EVIDENCE))
-    manifest = canonical.parse_object(_read(directory / MANIFEST), str(directory / MANIFEST))
+    evidence = _sealed(directory / EVIDENCE, evidence_text, "evidence")
+    manifest = _sealed(directory / MANIFEST, _read(directory / MANIFEST), "manifest")
     failing = [row for row in judge(manifest, evidence) if not row.passed and not recorded_only(row.check)]
     if failing:
         hint = f"doit port:{manifest['port']}"
@@ -75,6 +76,16 @@ def _person(directory: Path) -> str:
         hint = "git config user.name and user.email"
         raise PortError(Problem(FILE, "git does not know who you are", hint), ExitCode.USAGE)
     return said.rpartition(">")[0] + ">"
+
+
+def _sealed(path: Path, content: bytes, kind: str) -> dict[str, Any]:
+    body = canonical.parse_object(content, str(path))
+    problems = check(body, kind, str(path), content.decode())
+    if not problems and body["seal"] != canonical.seal(body):
+        problems = [Problem(str(path), "it was edited: its seal is of another content", "doit port")]
+    if problems:
+        raise PortError(problems)
+    return body
 
 
 def _read(path: Path) -> bytes:

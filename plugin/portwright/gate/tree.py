@@ -170,12 +170,11 @@ def is_ignored(root: Path, path: str) -> bool:
 
 
 def whole_index(root: Path) -> str | None:
-    """Give the repository's own index file where a partial commit uses another one, else None."""
-    if "GIT_INDEX_FILE" not in os.environ:
+    """Give the repository's own index file where `git commit FILE` uses another one, else None."""
+    if not Path(os.environ.get("GIT_INDEX_FILE", "")).name.startswith("next-index-"):  # `commit -a`: index.lock
         return None
     folder = Path(_git(root, "rev-parse", "--absolute-git-dir").decode("utf-8", "surrogateescape").rstrip("\n"))
-    own = folder / "index"
-    return None if own.resolve() == (root / os.environ["GIT_INDEX_FILE"]).resolve() else str(own)
+    return str(folder / "index")
 
 
 def resolve_commit(root: Path, revision: str) -> str:
