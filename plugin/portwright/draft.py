@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,14 @@ def find_components(texts: Mapping[str, str], files: Mapping[str, int]) -> list[
         if isinstance(config, dict):
             found.append(_component(folder, config))
     if len(found) == 1:
-        only = found[0]
-        return [Found("model", only.path, only.reference, only.kind, only.model_type, only.class_name)]
+        return [replace(found[0], name="model")]
+    names: set[str] = set()
+    for index, component in enumerate(found):
+        name, count = component.name, 2
+        while name in names:  # two folders of the same name in different places
+            name, count = f"{component.name}_{count}", count + 1
+        names.add(name)
+        found[index] = replace(component, name=name)
     return found
 
 
@@ -68,8 +74,8 @@ def _component(folder: str, config: Mapping[str, Any]) -> Found:
     kind = next(
         (kind for pattern, kind in _KINDS if re.search(pattern, str(name))), "encoder" if reference else "module"
     )
-    last = re.sub(r"\W+", "_", folder.rpartition("/")[2].lower()).strip("_")
-    label = last if re.fullmatch(r"[a-z][a-z0-9_]*", last) else "model"
+    last = re.sub(r"[^a-z0-9]+", "_", folder.rpartition("/")[2].lower()).strip("_")[:48]
+    label = last if re.match(r"[a-z]", last) else f"model_{last}".rstrip("_")
     return Found(label, folder, reference, kind, str(config.get("model_type", "")), str(config.get("_class_name", "")))
 
 
@@ -93,9 +99,9 @@ def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
     lines = [
         "# One model being ported to MLX; `doit port` builds and proves it.",
         "schema = 1",
-        f"name = {json.dumps(name)}",
-        f"source = {json.dumps(source)}",
-        f"skill = {json.dumps(skill.name)}",
+        f"name = {_quoted(name)}",
+        f"source = {_quoted(source)}",
+        f"skill = {_quoted(skill.name)}",
         'runtime = "standalone"  # model.py imports mlx only',
         'dtype = "float32"',
     ]
@@ -103,13 +109,18 @@ def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
         default = skill.components.get(component.name, {})
         lines += ["", f"[components.{component.name}]"]
         if component.path or "path" in default:
-            lines.append(f"path = {json.dumps(component.path)}")
+            lines.append(f"path = {_quoted(component.path)}")
         if "reference" not in default:
-            line = f"reference = {json.dumps(component.reference)}"
+            line = f"reference = {_quoted(component.reference)}"
             lines.append(line if component.reference else 'reference = "module:Class"  # name the PyTorch class here')
-            lines.append(f"kind = {json.dumps(component.kind)}")
+            lines.append(f"kind = {_quoted(component.kind)}")
     lines += ["", "[out]", 'path = "ported"', "commit_code = true", "", "[gate]", 'require = "evidence"', ""]
     return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """Write a text as TOML, which unlike JSON knows no surrogate pairs."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def default_name(source: str) -> str:

@@ -12,6 +12,7 @@ from ..paths import cache_root
 from ..publish import publish_text
 from ..skill import load_skill
 from ..sources import parse_source, peek
+from ..spec import load_port
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     found = draft.find_components(seen.texts, dict(seen.files))
     skill = load_skill(args.skill, here) if args.skill else draft.choose_skill(found, here)
     text = draft.draft(source.text, args.name or draft.default_name(source.text), found, skill)
+    load_port(target, text)  # nothing is written that would be refused
 
     top = _repository(here)
     config = top / ".pre-commit-config.yaml"
@@ -70,7 +72,7 @@ def _repository(folder: Path) -> Path:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # line ends as they are
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
