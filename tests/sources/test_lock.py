@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from portwright.errors import ExitCode, PortError
 from portwright.jsonpos import positions
 from portwright.lock import Facts, Lock, LockedComponent, LockedSkill, parse_lock, read_lock, write_lock
@@ -124,6 +127,32 @@ def test_a_hostile_or_wrong_value_is_refused(path: tuple[str, ...], value: objec
 def test_what_is_no_lock_at_all_is_refused(content: bytes, said: str) -> None:
     """Bytes that are not strict JSON are refused without a traceback."""
     assert any(said in problem for problem in refused(content))
+
+
+_SCRAPS = st.sampled_from([None, True, -1, 0, 1.5, "", "x", "../x", "/x", "a" * 64, DIGEST, [], ["x"], {}, {"x": 1}])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_edit_of_a_lock_is_a_traceback(data: st.DataObject) -> None:
+    """Any value put anywhere, or anything left out, gives a lock that reads back equal, or a clear refusal."""
+    value = LOCK.to_json()
+    paths = [path for path in positions(json.dumps(value)) if path]
+    for path in data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=3)):
+        node: Any = value
+        with contextlib.suppress(KeyError, TypeError, IndexError):
+            for key in path[:-1]:
+                node = node[key]
+            if data.draw(st.booleans()):
+                node[path[-1]] = data.draw(_SCRAPS)
+            else:
+                del node[path[-1]]
+    try:
+        lock = parse_lock(json.dumps(value).encode(), "port.lock")
+    except PortError as error:
+        assert all(p.where.startswith("port.lock") and p.hint for p in error.problems)
+    else:
+        assert parse_lock(json.dumps(lock.to_json()).encode(), "port.lock") == lock
 
 
 def test_every_problem_is_told_with_its_line() -> None:

@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from portwright.errors import ExitCode, PortError
 from portwright.sources.wheel import open_wheel
 from wheels import FILES, build_wheel, record_row
@@ -158,6 +160,33 @@ def test_a_flipped_byte_is_found(wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(PortError, match=r"damaged|not the ones"):
         open_wheel(wheel).extract(name, tmp_path / "out", tmp_path / "tmp", lambda n: None)
     assert not (tmp_path / "out").exists()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    harm=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(1, 255)), max_size=4),
+    end=st.sampled_from([1.0, 1.0, 1.0, 0.97, 0.6]),
+    index_only=st.booleans(),
+)
+def test_no_damage_passes_unseen(
+    wheel: Path, tmp_path: Path, harm: list[tuple[float, int]], end: float, index_only: bool
+) -> None:
+    """However its bytes are changed, a wheel gives exactly what RECORD of the honest one states, or a clear refusal."""
+    raw = bytearray(honest := wheel.read_bytes())
+    start = raw.index(b"PK\x01\x02") if index_only else 0  # the index at its end is what a forger would edit
+    for place, change in harm:
+        raw[start + int(place * (len(raw) - start))] ^= change
+    damaged = tmp_path / "damaged.whl"
+    damaged.write_bytes(bytes(raw[: int(end * len(raw))]))
+    assert wheel.read_bytes() == honest
+    try:
+        opened = open_wheel(damaged)
+        for path in opened.members.keys() & FILES.keys():
+            (tmp_path / "out").unlink(missing_ok=True)
+            opened.extract(path, tmp_path / "out", tmp_path / "tmp", lambda n: None)
+            assert (tmp_path / "out").read_bytes() == FILES[path]
+    except PortError as error:
+        assert all(p.where and p.hint for p in error.problems)
 
 
 def test_all_problems_of_a_wheel_are_told_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import hashlib
 import io
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +28,8 @@ from .names import name_problem
 _RECORD_LIMIT = 64 << 20
 _DEFLATE_LIMIT = 1032  # no deflate stream inflates by more
 _ALGORITHMS = {"sha256", "sha384", "sha512"}
+# What zipfile raises for damaged bytes; NotImplementedError is a RuntimeError, UnicodeDecodeError a ValueError.
+_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # the files that RECORD cannot list with a hash
 
 
@@ -53,9 +57,12 @@ class Wheel:
 
     def read(self, path: str, start: int, length: int) -> bytes:
         """Inflate a file up to `start + length` and give the last `length` bytes; nothing is written."""
-        with self.archive.open(self.members[path].info) as stream:
-            stream.seek(start)
-            return stream.read(length)
+        try:
+            with self.archive.open(self.members[path].info) as stream:
+                stream.seek(start)
+                return stream.read(length)
+        except _DAMAGE as error:
+            raise _damaged(path, error) from None
 
     def extract(self, path: str, target: Path, temp_dir: Path, tick: Tick) -> Digests:
         """Write one file to `target` in one step; raises PortError if its bytes are not the ones in RECORD."""
@@ -73,8 +80,8 @@ class Wheel:
                 digest = found.sha256 if member.algorithm == "sha256" else confirm.hexdigest()
                 if (found.size, digest) != (member.info.file_size, member.digest):
                     raise _wrong(path, member, found.size, digest)
-        except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise _refuse([Problem(path, f"its bytes in the wheel are damaged: {error}")]) from None
+        except _DAMAGE as error:
+            raise _damaged(path, error) from None
         return found
 
 
@@ -82,11 +89,11 @@ def open_wheel(file: Path) -> Wheel:
     """Open a wheel and judge all of it; raises PortError with every problem found."""
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise _refuse([Problem(file.name, f"it is not a whole zip file: {error}")]) from None
     try:
         infos = archive.infolist()
-        problems = [*_bad_names(infos), *_bad_entries(infos, file.stat().st_size)]
+        problems = _bad_names(infos) + _bad_entries(infos, file.stat().st_size)
         if problems:
             raise _refuse(problems)
         record = _record_name(infos)
@@ -101,6 +108,8 @@ def open_wheel(file: Path) -> Wheel:
 
 def _bad_names(infos: list[zipfile.ZipInfo]) -> list[Problem]:
     problems = [Problem(info.orig_filename, f"this entry {text}") for info in infos if (text := _name(info))]
+    if any(not info.filename for info in infos):
+        return problems  # a file without a name has no folder to look at either
     doubled = Counter(info.filename.rstrip("/").casefold() for info in infos)
     problems += [
         Problem(name, f"{n} entries have this name, or differ in case only") for name, n in doubled.items() if n > 1
@@ -164,8 +173,8 @@ def _members(
                     )
                 else:
                     rows[row[0]] = (row[1], row[2])
-    except (UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        return {}, [Problem(record, f"it cannot be read: {error}")]
+    except (csv.Error, *_DAMAGE) as error:
+        return {}, [Problem(record, f"it cannot be read: {error or type(error).__name__}")]
     exempt = {f"{record.rpartition('/')[0]}/{name}" for name in _SIGNATURES}
     for info in infos:
         if info.is_dir() or info.filename in exempt:
@@ -196,6 +205,10 @@ def _wrong(path: str, member: Member, size: int, digest: str) -> PortError:
     return _refuse(
         [Problem(path, f"its bytes are not the ones that the wheel lists: {stated}, found {digest} ({size:,})")]
     )
+
+
+def _damaged(path: str, error: Exception) -> PortError:
+    return _refuse([Problem(path, f"its bytes in the wheel are damaged: {error or type(error).__name__}")])
 
 
 def _refuse(problems: list[Problem]) -> PortError:
