@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import canonical
 from ..errors import PortError, Problem
-from ..schema import check
+from ..validated import check_once
 from .tree import FILE, Tree
 
 # The command that makes a port's files again; `mend.py` turns it into `git add` where that is enough.
@@ -70,7 +70,7 @@ class Reader:
             said = "it holds the conflict markers of a merge" if markers else error.problems[0].problem
             self.report(name, said)
             return None
-        problems = check(value, schema, self.at(name), content.decode()) if schema else []
+        problems = check_once(value, schema, self.at(name), content.decode()) if schema else []
         self.problems += [Problem(p.where, _short(p.problem), REBUILD) for p in problems]
         return None if problems else value
 
