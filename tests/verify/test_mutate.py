@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from portwright.verify.checks import __file__ as checks_file
 from portwright.workers import run_worker
-from verifylab import capture, make_port
+from verifylab import make_moves, make_port
 
 # Mutants that change nothing here, each with the reason; everything else must be caught.
 EQUIVALENT = {
@@ -25,9 +25,9 @@ EQUIVALENT = {
 }
 
 
-def plant_all(made: SimpleNamespace) -> list[dict[str, Any]]:
-    result = run_worker("portwright.verify.mutate", {"port": str(made.port), "golden": str(made.golden)}, mlx=True)
-    return list(result["outcomes"])
+def plant_all(made: SimpleNamespace, **changes: str) -> list[dict[str, Any]]:
+    job = {"port": str(made.port), "golden": str(made.golden), "out": "", **changes}
+    return list(run_worker("portwright.verify.mutate", job, mlx=True)["outcomes"])
 
 
 def assert_caught(outcomes: list[dict[str, Any]], equivalent: dict[str, str], at_least: int) -> None:
@@ -61,7 +61,7 @@ def test_every_bug_in_a_denoiser_is_caught_in_its_place(picture_outcomes: list[d
 def test_each_check_catches_something(
     text_outcomes: list[dict[str, Any]], picture_outcomes: list[dict[str, Any]]
 ) -> None:
-    """No check is idle: every one fails for at least one planted bug; 16-bit and quantized ones have their own tests."""
+    """No check is idle: every one fails for some planted bug; 16-bit and quantized checks have their own tests."""
     elsewhere = {"native", "quantization", "speed", "modules", "ledger", "__init__"}
     names = {p.stem for p in Path(checks_file).parent.glob("*.py")} - elsewhere
     caught = {check for o in (*text_outcomes, *picture_outcomes) for check in o["by"]}
@@ -70,10 +70,12 @@ def test_each_check_catches_something(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_bugs_of_16_bit_ports_are_caught(dtype: str, tmp_path: Path) -> None:
-    """In a 16-bit port a float32 leak, a mask that overflows and lost bits are caught too."""
-    golden = capture("text", tmp_path, dtype=dtype)
-    made = SimpleNamespace(golden=golden, port=make_port("text", golden, tmp_path / "port", dtype))
-    outcomes = plant_all(made)
+def test_bugs_of_16_bit_ports_are_caught(dtype: str, text: SimpleNamespace, tmp_path: Path) -> None:
+    """The code of a 16-bit port is judged in float32; a float32 leak and a mask that overflows are caught as stored."""
+    made = SimpleNamespace(golden=text.golden, port=make_port("text", text.golden, tmp_path / "port", dtype))
+    moves = make_moves(text.golden, made.port, tmp_path / "moves.json")
+    outcomes = plant_all(made, dtype=dtype, moves=str(moves), snapshot=str(text.golden))
     assert_caught(outcomes, EQUIVALENT[dtype], at_least=36)
-    assert "dtype" in next(o["by"] for o in outcomes if o["mutant"] == "fp32_leak")
+    caught = {o["mutant"]: o["by"] for o in outcomes}
+    assert "dtype" in caught["fp32_leak"]
+    assert dtype == "bfloat16" or caught["mask_1e9"] == ["native"]

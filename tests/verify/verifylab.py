@@ -50,6 +50,21 @@ def make_port(name: str, golden: Path, folder: Path, dtype: str = "float32") -> 
     return folder
 
 
+def make_moves(golden: Path, port: Path, out: Path) -> Path:
+    """A moves.json from the drawn weights (as the source) to the port, with the portmap's layout ops."""
+    source = golden / "reference.safetensors"
+    shapes = {k: list(v.shape) for k, v in load_file(source).items()}
+    portmap = json.loads((port / "portmap.json").read_text())
+    moves = []
+    for key, entry in portmap["params"].items():
+        ops = [{"op": "transpose", "in": [0], "out": [1], "perm": op["transpose"]} for op in entry["ops"]]
+        target = {"key": key, "shape": entry["shape"], "dtype": "F32", "register": len(ops)}
+        moves.append({"rule": "library", "sources": entry["from"], "targets": [target], "ops": ops})
+    sources = {k: {"dtype": "F32", "shape": s, "file": source.name, "offsets": [0, 0]} for k, s in shapes.items()}
+    out.write_text(json.dumps({"schema": 1, "sources": sources, "moves": moves, "drops": []}))
+    return out
+
+
 def measure(port: Path, golden: Path, out: Path, **changes: object) -> dict[str, object]:
     """Run the measure worker and read what it measured."""
     job = {"port": str(port), "golden": str(golden), "out": str(out), **changes}

@@ -25,14 +25,20 @@ ALWAYS = (
     "speed/forward",
     "speed/peak_memory",
 )
-# What a component is held to if the capture could make the probe for it (`facts["traits"]`).
-TRAITS = {"long": "long/positions", "padding": "padding/invariance", "batch": "batch/invariance"}
+# What a component is held to if it has the trait (`facts["traits"]`): the capture found the property in the reference,
+# or the port is stored in 16 bits ("native").
+TRAITS = {
+    "long": "long/positions",
+    "padding": "padding/invariance",
+    "batch": "batch/invariance",
+    "native": "native/outputs",
+}
 
 
 def check_ids(
     facts: Mapping[str, Any], *, quantized: bool = False, budget: Mapping[str, float] | None = None
 ) -> tuple[str, ...]:
-    """List the checks for facts `{"modules": [...], "exempt": {module: why}, "traits": [...], "dtype"}`, sorted.
+    """List the checks for facts `{"modules": [...], "exempt": {module: why}, "traits": [...]}`, sorted.
 
     `modules` are the reference's parameter-holding modules that its forward calls; `budget` holds the limits of
     `[quantize]` in port.toml ("kl", "top1", "rel_l2").
@@ -40,8 +46,6 @@ def check_ids(
     exempt = facts.get("exempt", {})
     ids = {*ALWAYS, *(f"isolate/{module}" for module in facts.get("modules", ()) if module not in exempt)}
     ids |= {TRAITS[trait] for trait in facts.get("traits", ()) if trait in TRAITS}
-    if facts.get("dtype", "float32") != "float32" and not quantized:
-        ids.add("native/outputs")
     if quantized:
         ids |= {"quantization/layers", *(f"quantization/{name}" for name in budget or {})}
     return tuple(sorted(ids))

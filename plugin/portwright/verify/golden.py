@@ -32,7 +32,7 @@ class Call:
     index: int
     args: dict[str, tree.Node]
     out: tree.Node
-    dtypes: tuple[str, ...]
+    dtypes: dict[str, list[str]]
     noise: dict[str, Distance]
     flow: dict[str, Distance]
 
@@ -83,7 +83,7 @@ class Golden:
                 c["index"],
                 {a["name"]: a["value"] for a in c["args"]},
                 c["out"],
-                tuple(c["dtypes"]),
+                c["dtypes"],
                 _distances(c["noise"]),
                 _distances(c["flow"]),
             )

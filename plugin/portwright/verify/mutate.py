@@ -1,6 +1,6 @@
 """Verify the verifier: plant bugs in a port, one at a time, and see whether the checks catch each and blame its place.
 
-`python -m portwright.verify.mutate JOB.json`, job {"port": folder, "golden": folder, "mutants"?: [names]}. MLX side.
+`python -m portwright.verify.mutate JOB.json`; the job is the measure worker's, with "mutants"?: [names]. MLX side.
 The result lists, for each mutant that applies: who caught it, what was blamed, and whether that was the right place.
 """
 
@@ -17,15 +17,17 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from portwright.errors import PortError
+from portwright.errors import PortError, Problem
 from portwright.verify.blame import blame, failing
 from portwright.verify.checks import REGISTRY
-from portwright.verify.measure.bench import Bench, Job, NotRun
+from portwright.verify.measure.bench import Bench, Job
 from portwright.verify.measure.port import Port, paths_of, read_safetensors, weight_files
-from portwright.verify.measure.stage import attempt, entry
+from portwright.verify.measure.stage import measure_all, parsed
 from portwright.verify.mutants import CodeMutant, code_mutants
 from portwright.verify.weight_mutants import WEIGHTS, WeightMutant
 from portwright.workers import Emit, worker_main
+
+JUDGED = [name for name in REGISTRY if name != "speed"]
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,19 @@ class Outcome:
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Plant every mutant that applies; returns the outcomes."""
     wanted = set(job.get("mutants") or ())
-    port, golden = Path(job["port"]), Path(job["golden"])
+    port = Path(job["port"])
     catalogue: list[CodeMutant | WeightMutant] = [*code_mutants(), *WEIGHTS]
     rows = [m for m in catalogue if not wanted or m.name in wanted]
     outcomes: list[Outcome] = []
+    clean = measured(parsed({**job, "checks": JUDGED}, Path(job["golden"])))
+    if failing(clean) or clean["not_run"]:
+        raise PortError(Problem(str(port), f"fails before anything is planted: {failing(clean)} {clean['not_run']}"))
     for done, mutant in enumerate(rows):
         emit.progress(done, len(rows), "mutants", mutant.name)
         with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
             planted = plant(mutant, port, Path(folder) / "port")
             if planted is not None:
-                outcomes.append(judge(mutant, *planted, Path(folder) / "port", golden))
+                outcomes.append(judge(mutant, *planted, Path(folder) / "port", job))
     return {"outcomes": [asdict(o) for o in outcomes], "caught": sum(o.caught for o in outcomes), "of": len(outcomes)}
 
 
@@ -78,9 +83,10 @@ def plant(mutant: CodeMutant | WeightMutant, port: Path, folder: Path) -> tuple[
     return ", ".join(sorted(places)) or "model.py", modules_of(port, places)
 
 
-def judge(mutant: CodeMutant | WeightMutant, where: str, places: set[str], port: Path, golden: Path) -> Outcome:
+def judge(mutant: CodeMutant | WeightMutant, where: str, places: set[str], port: Path, job: dict[str, Any]) -> Outcome:
     """Run the checks on a mutated port and see what they say."""
-    body = measured(Job(port, golden, port / "measurements.json"))
+    planted = {**job, "port": str(port), "portmap": None, "out": str(port / "measurements.json")}
+    body = measured(parsed({**planted, "checks": JUDGED}, Path(job["golden"])))
     failed = failing(body) + [item["check"] for item in body["not_run"]]
     blamed = blame(body)
     message = next((d for c in failed if (d := body["checks"].get(c, {}).get("detail"))), "")
@@ -94,26 +100,14 @@ def judge(mutant: CodeMutant | WeightMutant, where: str, places: set[str], port:
 
 
 def measured(job: Job) -> dict[str, Any]:
-    """The part of measurements.json that a judgement needs."""
+    """The part of measurements.json that a judgement needs; a port that cannot be loaded has failed."""
     try:
         bench = Bench(job)
+        checks, not_run = measure_all(bench)
     except PortError as error:
-        return {"checks": {"coverage/run": _failed(str(error))}, "not_run": [], "order": []}
-    checks: dict[str, Any] = {}
-    not_run = []
-    for name in REGISTRY:
-        if name == "speed":
-            continue
-        for found in attempt(name, bench):
-            if isinstance(found, NotRun):
-                not_run.append({"check": found.check, "why": found.why})
-            else:
-                checks[found.check] = entry(found)
+        failed = {"metric": "mismatches", "value": 1.0, "noise": 0.0, "origin": "exact", "detail": str(error)}
+        return {"checks": {"coverage/run": failed}, "not_run": [], "order": []}
     return {"checks": checks, "not_run": not_run, "order": bench.golden.body["order"]}
-
-
-def _failed(detail: str) -> dict[str, Any]:
-    return {"metric": "mismatches", "value": 1.0, "noise": 0.0, "origin": "exact", "detail": detail}
 
 
 def owners(text: str, line: int) -> set[str]:

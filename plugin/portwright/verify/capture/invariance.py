@@ -14,6 +14,7 @@ import torch
 
 from portwright.reference.probes import Probe
 from portwright.verify.capture.noise import result_arrays
+from portwright.verify.capture.wide import Shadow
 from portwright.verify.compare import Distance, distance, floored, worst
 
 HELD = 1e-4  # a reference that differs from itself by more does not have the property
@@ -24,17 +25,22 @@ def batch(model: torch.nn.Module, probes: Sequence[Probe]) -> dict[str, Any] | N
     """The probe whose rows can be run one by one, the arguments to split, and the reference's own distance."""
     for number, probe in enumerate(probes):
         rows = {t.shape[0] for t in probe.tensors.values() if t.ndim}
-        if len(rows) != 1 or (size := rows.pop()) < 2:
+        if len(rows) != 1 or rows.pop() < 2:
             continue
         split = sorted(name for name, tensor in probe.tensors.items() if tensor.ndim)
-        whole = run(model, probe)
-        if whole is None or any(a.ndim == 0 or a.shape[0] != size for a in whole.values()):
-            continue
-        alone = [run(model, replace(probe, tensors=row_of(probe, split, row))) for row in range(size)]
-        found = joined(alone, whole)
+        found = batch_distance(model, probe, split)
         if found is not None and found.rel_l2 < HELD:
-            return {"probe": number, "args": split, "noise": asdict(floored(found, "float32"))}
+            return {"probe": number, "args": split, "noise": {"float32": asdict(floored(found, "float32"))}}
     return None
+
+
+def batch_distance(model: torch.nn.Module, probe: Probe, split: Sequence[str]) -> Distance | None:
+    """How far the rows run one by one are from the batch; None where the outputs are not rows."""
+    whole = run(model, probe)
+    size = len(probe.tensors[split[0]])
+    if whole is None or any(a.ndim == 0 or a.shape[0] != size for a in whole.values()):
+        return None
+    return joined([run(model, replace(probe, tensors=row_of(probe, split, row))) for row in range(size)], whole)
 
 
 def row_of(probe: Probe, split: Sequence[str], row: int) -> dict[str, torch.Tensor]:
@@ -61,13 +67,41 @@ def padding(model: torch.nn.Module, probes: Sequence[Probe]) -> tuple[Probe, Pro
         longer = replace(
             probe, name="padded", tensors={k: padded(k, t, length) for k, t in narrow.items()}, observed=False
         )
-        a, b = run(model, short), run(model, longer)
-        if a is None or b is None or set(a) != set(b):
-            continue
-        found = worst(distance(cut(b[name], array, length), array) for name, array in a.items())
-        if found.rel_l2 < HELD:
-            return short, longer, {"length": length, "noise": asdict(floored(found, "float32"))}
+        found = padding_distance(model, short, longer, length)
+        if found is not None and found.rel_l2 < HELD:
+            return short, longer, {"length": length, "noise": {"float32": asdict(floored(found, "float32"))}}
     return None
+
+
+def padding_distance(model: torch.nn.Module, short: Probe, longer: Probe, length: int) -> Distance | None:
+    """How far the padded answers are from the unpadded ones; None where they are not the same list."""
+    a, b = run(model, short), run(model, longer)
+    if a is None or b is None or set(a) != set(b):
+        return None
+    return worst(distance(cut(b[name], array, length), array) for name, array in a.items())
+
+
+def add_noise(
+    pairs: tuple[Probe, Probe, dict[str, Any]] | None,
+    batch: dict[str, Any] | None,
+    probes: Sequence[Probe],
+    shadow: Shadow,
+    dtype: str,
+) -> None:
+    """Note how far a 16-bit reference is from itself over the same pairs of runs."""
+
+    def cast(probe: Probe) -> Probe:
+        return replace(probe, tensors={k: shadow.cast(t) for k, t in probe.tensors.items()})
+
+    if pairs is not None:
+        short, longer, entry = pairs
+        found = padding_distance(shadow.model, cast(short), cast(longer), entry["length"])
+        if found is not None:
+            entry["noise"][dtype] = asdict(floored(found, dtype))
+    if batch is not None:
+        found = batch_distance(shadow.model, cast(probes[batch["probe"]]), batch["args"])
+        if found is not None:
+            batch["noise"][dtype] = asdict(floored(found, dtype))
 
 
 def padded(name: str, tensor: torch.Tensor, length: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What the reference loaded: every parameter and persistent buffer with shape, dtype and the digest of its bytes."""
+"""What the reference loaded: every parameter and persistent buffer with shape, dtype and digests of its bytes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ import torch
 from portwright.verify.capture.wide import DTYPES
 
 
-def round_to(model: torch.nn.Module, dtype: str) -> None:
-    """Round the float weights to the port's dtype in place, so that port and reference hold the same numbers."""
-    if dtype == "float32":
-        return
-    with torch.no_grad():
-        for tensor in model.state_dict(keep_vars=True).values():
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.to(DTYPES[dtype]).to(tensor.dtype))
-
-
-def inventory(model: torch.nn.Module, dtype: str, tied: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Describe each tensor of the state dict at the port's dtype; integers are digested as int64."""
-    return {
-        name: {
+def inventory(model: torch.nn.Module, tied: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Describe each tensor of the state dict; floats are digested in each dtype that a port may be stored in."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, tensor in model.state_dict().items():
+        floating = tensor.is_floating_point()
+        found[name] = {
             "shape": list(tensor.shape),
-            "dtype": dtype if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch."),
-            "sha256": digest(tensor, dtype),
-            **({"tied": tied[name]} if name in tied else {}),
+            "dtype": str(tensor.dtype).removeprefix("torch."),
+            "sha256": {d: digest(tensor, d) for d in DTYPES} if floating else {"exact": digest(tensor, "float32")},
         }
-        for name, tensor in model.state_dict().items()
-    }
+        if name in tied:
+            found[name]["tied"] = tied[name]
+    return found
+
+
+def held_exactly(model: torch.nn.Module) -> list[str]:
+    """The dtypes that hold every float of the state dict without rounding."""
+    floats = [t for t in model.state_dict().values() if t.is_floating_point()]
+    return [name for name, dtype in DTYPES.items() if all(torch.equal(t.to(dtype).to(t.dtype), t) for t in floats)]
 
 
 def digest(tensor: torch.Tensor, dtype: str) -> str:

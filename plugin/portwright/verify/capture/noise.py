@@ -61,8 +61,10 @@ def in_run(
     def after(path: str, n: int, output: Any) -> None:
         call = wanted.get((path, n))
         if call is not None:
-            if dtype != "float32":  # what the port is held to in flight is what the reference does in the port's dtype
-                call.dtypes = [str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()]
+            if dtype != "float32":  # what a port is held to in flight is what the reference does in the port's dtype
+                call.dtypes[dtype] = [
+                    str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()
+                ]
             call.flow[dtype] = asdict(floored(between(result_arrays(output), stored(call, store)), dtype))
 
     arguments = {k: shadow.cast(v) if is_tensor(v) else v for k, v in probe.arguments().items()}

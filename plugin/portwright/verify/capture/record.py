@@ -44,7 +44,7 @@ class Call:
     index: int  # counts this module's calls within the probe
     args: dict[str, tree.Node]
     out: tree.Node = field(default_factory=dict)
-    dtypes: list[str] = field(default_factory=list)
+    dtypes: dict[str, list[str]] = field(default_factory=dict)  # dtype of the run -> dtypes of the outputs
     noise: dict[str, dict[str, float]] = field(default_factory=dict)  # dtype -> distance, module alone
     flow: dict[str, dict[str, float]] = field(default_factory=dict)  # dtype -> distance, in the whole run
 
@@ -131,7 +131,9 @@ def record(model: nn.Module, probe: int, arguments: dict[str, Any], paths: list[
         call = open_calls.pop((path, n), None)
         if call is not None:
             call.out = tree.encode(output, is_tensor, store.add)
-            call.dtypes = [str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()]
+            call.dtypes["float32"] = [
+                str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()
+            ]
             done.append(call)
 
     with hooked(model, paths, before, after):

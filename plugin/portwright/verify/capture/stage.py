@@ -2,8 +2,9 @@
 
 Job: {"reference": "module:Class", "config": path of the library's config.json, "snapshot": folder,
 "weights": [safetensors files in it], "golden_source": null | {"config", "files": [absolute paths]},
-"moves": null | path of moves.json, "mode": "snapshot" | "redraw", "seed": int, "dtype": "float32",
-"probes": null | [paths of inputs.safetensors], "overrides": {}, "out": folder}.
+"moves": null | path of a moves.json with source -> reference names, "mode": "snapshot" | "redraw", "seed": int,
+"path"?: folder of the reference's own code, "probes": null | [paths of inputs.safetensors], "overrides": {},
+"out": folder}.
 In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from portwright.reference.redraw import redraw
 from portwright.verify import tree
 from portwright.verify.capture import invariance, noise, sensitivity, weights
 from portwright.verify.capture.extra import far_positions
-from portwright.verify.capture.inventory import inventory, round_to
+from portwright.verify.capture.inventory import held_exactly, inventory
 from portwright.verify.capture.record import Call, holders, is_tensor, record, tables
 from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
 from portwright.verify.capture.wide import DTYPES, Shadow
@@ -37,9 +39,8 @@ MODULE_PROBES = 2  # module inputs and outputs are kept for one probe that codeg
 
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Capture one component; returns its digest, its facts for port.lock and what its noise is."""
-    dtype = job.get("dtype", "float32")
-    if dtype not in DTYPES:
-        raise PortError(Problem("dtype", f"{dtype!r} is not one of {', '.join(DTYPES)}"), ExitCode.USAGE)
+    if job.get("path"):
+        sys.path.insert(0, job["path"])
     config = canonical.parse_object(Path(job["config"]).read_bytes(), job["config"])
     out = Path(job["out"])
     partial = out.with_name(out.name + ".partial")
@@ -48,14 +49,10 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     emit.log(f"loading {job['reference']}")
     model, origin = load(job, config)
-    round_to(model, dtype)
     tied = weights.tied_names(model)
     probes = probes_of(job, model, config)
-    golden = measure_reference(job, config, model, probes, dtype, partial, emit)
-    golden |= {
-        "weights": origin,
-        "parameters": inventory(model, dtype, tied),
-    }
+    golden = measure_reference(job, config, model, probes, partial, emit)
+    golden |= {"weights": origin, "parameters": inventory(model, tied), "held_exactly": held_exactly(model)}
     if job.get("mode") == "redraw":
         state = {k: to_numpy(v) for k, v in model.state_dict().items() if k not in tied}
         write_tensors(partial / "reference.safetensors", state, {"format": "pt"})
@@ -116,7 +113,6 @@ def measure_reference(
     config: dict[str, Any],
     model: torch.nn.Module,
     probes: Sequence[Probe],
-    dtype: str,
     folder: Path,
     emit: Emit,
 ) -> dict[str, Any]:
@@ -134,28 +130,32 @@ def measure_reference(
         calls += found.calls
         results.append(noise.result_arrays(found.result))
         entries.append(probe_entry(folder, number, probe, found.result))
-    for name in dict.fromkeys(["float32", dtype]):
+    pairs, batch = invariance.padding(model, probes), invariance.batch(model, probes)
+    for name in DTYPES:
         emit.log(f"measuring the noise of {name}")
         shadow = Shadow(model, name, lambda: build(job["reference"], config, job.get("seed", 0)))
+        try:
+            for number, probe in enumerate(probes):
+                entry = entries[number]["noise"]
+                entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
+        except RuntimeError as error:
+            if name == "float32":
+                raise
+            emit.log(
+                f"the reference cannot run in {name}: {error}"
+            )  # a port in it will be told that it was not measured
+            continue
         for call in calls:
             noise.alone(call, shadow, store, name)
-        for number, probe in enumerate(probes):
-            entry = entries[number]["noise"]
-            try:
-                entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
-            except RuntimeError as error:
-                if name == "float32":
-                    raise
-                emit.log(f"the reference cannot run in {name}: {error}")  # native/outputs will say that it did not run
+        if name != "float32":
+            invariance.add_noise(pairs, batch, probes, shadow, name)
         del shadow
-    pairs = invariance.padding(model, probes)
-    traits = {"padding": pad_entry(folder, pairs), "batch": invariance.batch(model, probes)}
+    traits = {"padding": pad_entry(folder, pairs), "batch": batch}
     emit.log("asking which parameters and inputs are observed")
     live = sensitivity.live_parameters(model, probes)
     store.write(folder / "modules.safetensors")
     called = {call.module for call in calls}
     facts = {
-        "dtype": dtype,
         "modules": [path for path in paths if path in called],
         "traits": sorted(
             [name for name, value in traits.items() if value] + ["long"] * any("long" in p.tags for p in probes)
@@ -164,7 +164,6 @@ def measure_reference(
     return {
         "schema": 1,
         "reference": job["reference"],
-        "dtype": dtype,
         "config": canonical.sha256_json(config),
         "env": {
             "portwright": __version__,
@@ -176,7 +175,7 @@ def measure_reference(
         "order": list(dict.fromkeys(call.module for call in calls)),
         "calls": [call_entry(call) for call in calls],
         "probes": entries,
-        "noise": {name: greatest(entries, name) for name in dict.fromkeys(["float32", dtype])},
+        "noise": {name: greatest(entries, name) for name in DTYPES},
         "padding": traits["padding"],
         "batch": traits["batch"],
         "sensitivity": {

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from portwright.verify.golden import distance_of
-from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
 
 
@@ -21,7 +20,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     rows = []
     for row in range(len(tensors[entry["args"][0]])):
         one = {k: t[row : row + 1] if k in entry["args"] else t for k, t in tensors.items()}
-        rows.append(mlx_port.arrays(mlx_port.run(bench.model, one, kwargs)))
+        rows.append(bench.call(one, kwargs))
     joined = {name: np.concatenate([r[name] for r in rows]) for name in whole if all(name in r for r in rows)}
-    figure, said = compare_all(joined, whole, distance_of(entry["noise"]))
+    figure, said = compare_all(joined, whole, distance_of(entry["noise"][bench.code_dtype]))
     yield Measured("batch/invariance", figure.metric, figure.value, figure.noise, "reference", said)

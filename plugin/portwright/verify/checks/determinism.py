@@ -13,7 +13,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     """Count the elements that differ between two runs of each probe, and name the first module where they do."""
     count, said = 0, []
     for probe in bench.golden.probes:
-        first, again = bench.flown(probe.number), fly(bench.model, *bench.golden.arguments(probe.inputs))
+        first, again = bench.flown(probe.number), fly(bench.model, *bench.golden.arguments(probe.inputs), bench.floats)
         differing = differences(first.outputs, again.outputs)
         if differing:
             count += differing

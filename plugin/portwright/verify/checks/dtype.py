@@ -32,6 +32,10 @@ def in_flight(bench: Bench) -> list[str]:
         path = bench.by_reference.get(call.module)
         given = runs[call.probe].dtypes.get((path, call.index)) if path is not None else None
         for dtype in given or ():
-            if dtype.startswith(("float", "bfloat")) and dtype != bench.dtype and dtype not in call.dtypes:
+            if (
+                dtype.startswith(("float", "bfloat"))
+                and dtype != bench.dtype
+                and dtype not in call.dtypes.get(bench.dtype, ())
+            ):
                 said.append(f"{call.module}: gives {dtype}")
     return sorted(set(said))

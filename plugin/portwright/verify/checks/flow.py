@@ -40,12 +40,12 @@ def steps(bench: Bench, runs: Callable[[int], Flown], dtype: str) -> Iterator[St
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
     """The figure furthest beyond its noise; what is said names the first module that left, not the worst."""
-    found = list(steps(bench, bench.flown, "float32"))
+    found = list(steps(bench, bench.flown, bench.code_dtype))
     if not found:
         yield NotRun("flow/modules", "the port calls none of the modules that the portmap names")
         return
     worst = max(found, key=lambda step: step.figure.ratio).figure
-    yield Measured("flow/modules", worst.metric, worst.value, worst.noise, "fp64", first_divergence(found))
+    yield Measured("flow/modules", worst.metric, worst.value, worst.noise, bench.origin, first_divergence(found))
 
 
 def first_divergence(found: Iterable[Step]) -> str:

@@ -38,7 +38,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
             continue
         covered += 1
         figure, said = found
-        yield Measured(f"isolate/{module}", figure.metric, figure.value, figure.noise, "fp64", said)
+        yield Measured(f"isolate/{module}", figure.metric, figure.value, figure.noise, bench.origin, said)
     total += len(bench.golden.body["uncalled"])
     share = 1 - covered / total if total else 0.0
     yield Measured(
@@ -51,12 +51,12 @@ def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence
     worst: tuple[Figure, str] | None = None
     reason = "the reference's own module could not be run alone"
     for call in calls:
-        noise = call.noise.get("float32") or call.flow.get("float32")
+        noise = call.noise.get(bench.code_dtype) or call.flow.get(bench.code_dtype)
         if noise is None:
             continue
         expected = bench.golden.result(call)
         try:
-            result = module(*modules.arguments(call, entry, bench.golden))
+            result = module(*modules.arguments(call, entry, bench.golden, bench.floats))
             outputs = mlx_port.named_outputs(result)
             mx.eval(list(outputs.values()))
         except modules.CannotCall as error:

@@ -19,7 +19,7 @@ class CannotCall(Exception):
     """Why a recorded call cannot be made on the port; the message is the reason."""
 
 
-def arguments(call: Call, entry: Mapping[str, Any], golden: Golden) -> list[Any]:
+def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any) -> list[Any]:
     """The port's arguments in order: the reference's own, by name, in the port's layout."""
     given = []
     for argument in entry.get("args", []):
@@ -30,7 +30,7 @@ def arguments(call: Call, entry: Mapping[str, Any], golden: Golden) -> list[Any]
             value = tree.decode(call.args[name], golden.tensor)
         except TypeError as error:
             raise CannotCall(f"argument {name} is a {error}, which cannot be handed over") from None
-        given.append(mlx_port.to_mlx(permuted(value, argument.get("perm"))))
+        given.append(mlx_port.to_mlx(permuted(value, argument.get("perm")), floats))
     return given
 
 

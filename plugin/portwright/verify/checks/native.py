@@ -24,4 +24,4 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     texts = [text for _, text in found if text]
     if texts:
         texts.insert(0, first_divergence(steps(bench, bench.native, bench.dtype)))
-    yield Measured("native/outputs", worst.metric, worst.value, worst.noise, bench.dtype, "\n".join(texts))
+    yield Measured("native/outputs", worst.metric, worst.value, worst.noise, "fp32", "\n".join(texts))

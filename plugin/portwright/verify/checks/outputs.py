@@ -19,10 +19,15 @@ def over(bench: Bench, check: str, probes: Sequence[GoldenProbe]) -> Measured | 
     """One figure for several probes: the one furthest beyond its noise."""
     if not probes:
         return NotRun(check, "the golden holds no such probe")
+    if any(bench.code_dtype not in probe.noise for probe in probes):
+        return NotRun(check, f"the reference itself cannot run in {bench.code_dtype}")
     found = [
-        (probe, *compare_all(bench.flown(probe.number).outputs, bench.golden.outputs(probe), probe.noise["float32"]))
+        (
+            probe,
+            *compare_all(bench.flown(probe.number).outputs, bench.golden.outputs(probe), probe.noise[bench.code_dtype]),
+        )
         for probe in probes
     ]
     worst = max(found, key=lambda item: item[1].ratio)[1]
     said = "\n".join(f"{probe.name}: {text}" for probe, _, text in found if text)
-    return Measured(check, worst.metric, worst.value, worst.noise, "fp64", said)
+    return Measured(check, worst.metric, worst.value, worst.noise, bench.origin, said)

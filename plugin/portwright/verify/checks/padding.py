@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from portwright.verify.golden import distance_of
-from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
 
 
@@ -14,13 +13,13 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     pair = bench.golden.body["padding"]
     if pair is None:
         return
-    short = mlx_port.arrays(mlx_port.run(bench.model, *bench.golden.arguments(pair["short"])))
-    padded = mlx_port.arrays(mlx_port.run(bench.model, *bench.golden.arguments(pair["padded"])))
+    short = bench.run(pair["short"])
+    padded = bench.run(pair["padded"])
     length = pair["length"]
     kept = {
         name: array if array.ndim < 2 or array.shape == short[name].shape else array[:, :length]
         for name, array in padded.items()
         if name in short
     }
-    figure, said = compare_all(kept, short, distance_of(pair["noise"]))
+    figure, said = compare_all(kept, short, distance_of(pair["noise"][bench.code_dtype]))
     yield Measured("padding/invariance", figure.metric, figure.value, figure.noise, "reference", said)

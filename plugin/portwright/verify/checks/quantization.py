@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from portwright.verify.compare import distance
 from portwright.verify.measure import port as mlx_port
-from portwright.verify.measure.bench import Bench, Measured, NotRun, fly
+from portwright.verify.measure.bench import Bench, Measured, NotRun
 
 # The worst relative error of one layer that rounding to this many bits explains, for normally distributed weights in
 # groups: step / sqrt(12) over the weights' size, doubled. A layer beyond it was not quantized from these weights.
@@ -22,9 +22,9 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     if not bench.quantized:
         return
     names = ["quantization/layers", *(f"quantization/{name}" for name in bench.job.budget)]
-    if not bench.job.unquantized:
+    if bench.plain_weights is None:
         for name in names:
-            yield NotRun(name, "the unquantized weights were not given")
+            yield NotRun(name, "the unquantized weights are not on this machine")
         return
     yield layers(bench)
     figures = end_to_end(bench)
@@ -65,9 +65,7 @@ def end_to_end(bench: Bench) -> dict[str, float]:
     """Quantized against unquantized port over all probes, by the first output."""
     found: dict[str, list[float]] = {"rel_l2": [], "kl": [], "top1_disagreement": []}
     for probe in bench.golden.probes:
-        inputs: Mapping[str, Any]
-        inputs, kwargs = bench.golden.arguments(probe.inputs)
-        quantized = fly(bench.stored_model, inputs, kwargs).outputs
+        quantized = bench.native(probe.number).outputs
         for name, plain in list(bench.flown(probe.number).outputs.items())[:1]:
             found["rel_l2"].append(distance(quantized[name], plain).rel_l2)
             p, q = _softmax(plain), _softmax(quantized[name])

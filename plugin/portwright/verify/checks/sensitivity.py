@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_unflatten
 
@@ -46,22 +45,23 @@ def dead_parameters(bench: Bench) -> list[str]:
             break
         inputs, kwargs = bench.golden.arguments(probe.inputs)
         before = bench.flown(probe.number).outputs
-        dead = [key for key in dead if not _moves(bench.model, key, inputs, kwargs, before)]
+        dead = [key for key in dead if not _moves(bench, key, inputs, kwargs, before)]
     return dead
 
 
 def _moves(
-    model: nn.Module,
+    bench: Bench,
     key: str,
     inputs: Mapping[str, mlx_port.Array],
     kwargs: Mapping[str, object],
     before: Mapping[str, mlx_port.Array],
 ) -> bool:
+    model = bench.model
     kept = mlx_port.parameters(model)[key]
     shaken = mlx_port.to_mlx(shake(mlx_port.to_numpy(kept))).astype(kept.dtype)
     model.update(tree_unflatten([(key, shaken)]))
     try:
-        return _differ(before, mlx_port.arrays(mlx_port.run(model, inputs, kwargs)))
+        return _differ(before, bench.call(inputs, kwargs))
     finally:
         model.update(tree_unflatten([(key, kept)]))
 
@@ -74,7 +74,7 @@ def live_inputs(bench: Bench) -> dict[str, bool]:
         for name in [n for n in inputs if not live.get(n)]:
             changed = {**inputs, name: shake(inputs[name])}
             try:
-                result = mlx_port.arrays(mlx_port.run(bench.model, changed, kwargs))
+                result = bench.call(changed, kwargs)
             except (ValueError, IndexError, TypeError, RuntimeError):
                 live[name] = True
                 continue

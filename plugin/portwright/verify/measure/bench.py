@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from numpy.typing import NDArray
 
 from portwright.verify.compare import Distance, Figure, against, describe, distance
 from portwright.verify.golden import Golden
+from portwright.verify.measure import ledger
 from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.port import Port
 from portwright.verify.tolerance import limits
@@ -41,6 +43,10 @@ class NotRun:
     why: str
 
 
+class CannotMeasure(Exception):
+    """Why a check cannot run on this machine: it is not run, which is never a pass."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is asked of the measure worker."""
@@ -48,6 +54,7 @@ class Job:
     port: Path
     golden: Path
     out: Path
+    dtype: str = "float32"
     portmap: Path | None = None
     moves: Path | None = None
     snapshot: Path | None = None
@@ -66,13 +73,18 @@ class Flown:
 
 
 class Bench:
-    """Everything that a check may ask for. The code is judged in float32; the stored dtype has checks of its own."""
+    """Everything that a check may ask for.
+
+    The code is judged in float32 on the weights that the golden was captured with, whatever the port is stored in: what
+    a port computes and how its weights are rounded are two questions. Where those weights cannot be had (a 16-bit port
+    on a machine without the source), the code is judged as stored, against the noise of that dtype.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.golden = Golden(job.golden)
         self.port = Port(job.port, job.portmap)
-        self.dtype: str = self.golden.body["dtype"]
+        self.dtype = job.dtype
         self.quantized = "quantization" in self.port.config
         self._flown: dict[int, Flown] = {}
         self._native: dict[int, Flown] = {}
@@ -83,13 +95,52 @@ class Bench:
         return self.port.load()
 
     @cached_property
+    def plain_weights(self) -> dict[str, mx.array] | None:
+        """The golden's own weights in the port's names and layouts, float32; None where they cannot be had."""
+        if self.dtype == "float32" and not self.quantized:
+            return self.port.stored()
+        if self.job.moves is not None and self.job.snapshot is not None:
+            return ledger.rebuilt(self.job.moves, self.job.snapshot)
+        if self.dtype in self.golden.body["held_exactly"]:
+            if not self.quantized:
+                return self.port.stored()
+            if self.job.unquantized:
+                return {k: v for file in self.job.unquantized for k, v in mlx_port.read_safetensors(file).items()}
+        return None
+
+    @cached_property
     def model(self) -> nn.Module:
-        """The port's code in float32, unquantized: what it computes, apart from how its weights are stored."""
+        """The port whose code is judged: in float32 and unquantized where that can be had."""
+        if self.dtype == "float32" and not self.quantized:
+            return self.stored_model
+        if self.plain_weights is not None:
+            return self.port.load_plain(self.plain_weights, "float32")
         if self.quantized:
-            plain = Port(self.job.port, self.job.portmap)
-            plain.config = {k: v for k, v in plain.config.items() if k != "quantization"}
-            return plain.load(self.job.unquantized, "float32")
-        return self.stored_model if self.dtype == "float32" else self.port.load(None, "float32")
+            raise CannotMeasure("the port is quantized, and its unquantized weights are not on this machine")
+        return self.stored_model
+
+    @cached_property
+    def code_dtype(self) -> str:
+        """The dtype in which the code is judged."""
+        return "float32" if self.dtype == "float32" or self.plain_weights is not None else self.dtype
+
+    @property
+    def origin(self) -> str:
+        """Where the noise comes from that the code is judged by: the next wider dtype."""
+        return "fp64" if self.code_dtype == "float32" else "fp32"
+
+    @property
+    def floats(self) -> Any:
+        """The MLX dtype in which the judged code is handed its floats."""
+        return mlx_port.DTYPES[self.code_dtype]
+
+    def run(self, file: str) -> dict[str, Array]:
+        """The outputs of the judged code on one file of inputs."""
+        return self.call(*self.golden.arguments(file))
+
+    def call(self, tensors: Mapping[str, Array], kwargs: Mapping[str, Any]) -> dict[str, Array]:
+        """The outputs of the judged code on these inputs."""
+        return mlx_port.arrays(mlx_port.run(self.model, tensors, kwargs, self.floats))
 
     @property
     def modules(self) -> dict[str, dict[str, Any]]:
@@ -111,9 +162,10 @@ class Bench:
         }
 
     def flown(self, probe: int) -> Flown:
-        """The float32 run of one probe, module by module."""
+        """The run of one probe on the code that is judged, module by module."""
         if probe not in self._flown:
-            self._flown[probe] = fly(self.model, *self.golden.arguments(self.golden.probes[probe].inputs))
+            tensors, kwargs = self.golden.arguments(self.golden.probes[probe].inputs)
+            self._flown[probe] = fly(self.model, tensors, kwargs, self.floats)
         return self._flown[probe]
 
     def native(self, probe: int) -> Flown:

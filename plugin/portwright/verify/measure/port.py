@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -78,24 +78,28 @@ class Port:
         """A new model as its code declares it, with no weights loaded; raises PortError when it cannot be built."""
         return _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(self.config)))
 
-    def load(self, weights: Sequence[Path] | None = None, dtype: str | None = None) -> nn.Module:
-        """A model with the port's weights (or others), ready to run; `dtype` casts it, None leaves it as stored."""
-        model = self.declare()
-        files = weights or weight_files(self.folder)
+    def load(self) -> nn.Module:
+        """A model with the port's weights as they are stored, ready to run."""
+        return _filled(self.declare(), self.stored(), self.folder)
 
-        def fill() -> None:
-            model.load_weights([item for file in files for item in read_safetensors(file).items()])
-
-        _said(files[0], fill)
-        if dtype is not None:
-            model.set_dtype(DTYPES[dtype])
-        model.eval()
-        mx.eval(model.parameters())
-        return model
+    def load_plain(self, weights: Mapping[str, mx.array], dtype: str) -> nn.Module:
+        """A model without quantization, holding other weights, cast to `dtype`."""
+        config = {k: v for k, v in self.config.items() if k != "quantization"}
+        model = _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(config)))
+        return _filled(model, weights, self.folder, DTYPES[dtype])
 
     def stored(self) -> dict[str, mx.array]:
         """The stored tensors by key."""
         return {k: v for file in weight_files(self.folder) for k, v in read_safetensors(file).items()}
+
+
+def _filled(model: nn.Module, weights: Mapping[str, mx.array], folder: Path, dtype: Any = None) -> nn.Module:
+    _said(folder / "model.safetensors", lambda: model.load_weights(list(weights.items())))
+    if dtype is not None:
+        model.set_dtype(dtype)
+    model.eval()
+    mx.eval(model.parameters())
+    return model
 
 
 def parameters(model: nn.Module) -> dict[str, mx.array]:
@@ -161,11 +165,6 @@ def run(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any
 
 def arrays(result: Any) -> dict[str, Array]:
     return {name: to_numpy(value) for name, value in named_outputs(result).items()}
-
-
-def holding(model: nn.Module) -> Iterable[str]:
-    """Paths of modules with parameters of their own or below."""
-    return [path for path, module in paths_of(model).items() if tree_flatten(module.parameters())]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

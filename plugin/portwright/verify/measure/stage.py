@@ -1,8 +1,8 @@
 """The measure stage: run every check of the registry and write the raw figures. No verdict is made here.
 
 Job: {"port": folder with model.py, config.json, portmap.json and weights, "golden": folder or packed file,
-"out": path of measurements.json, "component"?: name, "portmap"?: path, "moves"?: path, "snapshot"?: folder,
-"unquantized"?: [paths], "budget"?: {}, "checks"?: [names of the registry]}.
+"out": path of measurements.json, "dtype": what the port is stored in, "component"?: name, "portmap"?: path,
+"moves"?: path, "snapshot"?: folder, "unquantized"?: [paths], "budget"?: {}, "checks"?: [names of the registry]}.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from portwright import __version__, canonical
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.verify.blame import blame
 from portwright.verify.checks import REGISTRY
-from portwright.verify.measure.bench import Bench, Job, Measured, NotRun
+from portwright.verify.measure.bench import Bench, CannotMeasure, Job, Measured, NotRun
 from portwright.verify.measure.port import line_in
 from portwright.verify.pack import unpack
 from portwright.verify.tolerance import UNBOUNDED
@@ -38,23 +38,13 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         )
     with golden_folder(Path(job["golden"])) as golden:
         bench = Bench(parsed(job, golden))
-        checks: dict[str, dict[str, Any]] = {}
-        not_run: list[dict[str, str]] = []
-        names = [name for name in REGISTRY if name in bench.job.checks or not bench.job.checks]
-        for done, name in enumerate(names):
-            emit.progress(done, len(names), "checks", name)
-            for found in attempt(name, bench):
-                if isinstance(found, NotRun):
-                    not_run.append({"check": found.check, "why": found.why})
-                else:
-                    checks[found.check] = entry(found)
-        emit.progress(len(names), len(names), "checks", "done")
+        checks, not_run = measure_all(bench, emit)
         body = {
             "component": job.get("component", "model"),
             "device": device(),
             "env": environment(bench),
             "golden": bench.golden.digest,
-            "facts": {**bench.golden.body["facts"], "exempt": bench.exempt()},
+            "facts": facts(bench),
             "order": bench.golden.body["order"],
             "checks": checks,
             "not_run": not_run,
@@ -66,6 +56,24 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return {"measurements": str(out), "checks": len(checks), "not_run": len(not_run), "first_divergence": blame(body)}
 
 
+def measure_all(bench: Bench, emit: Emit | None = None) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
+    """Run the job's checks; gives the raw figures by check, and the checks that could not run."""
+    checks: dict[str, dict[str, Any]] = {}
+    not_run: list[dict[str, str]] = []
+    names = [name for name in REGISTRY if name in bench.job.checks or not bench.job.checks]
+    for done, name in enumerate(names):
+        if emit is not None:
+            emit.progress(done, len(names), "checks", name)
+        for found in attempt(name, bench):
+            if isinstance(found, NotRun):
+                not_run.append({"check": found.check, "why": found.why})
+            else:
+                checks[found.check] = entry(found)
+    if emit is not None:
+        emit.progress(len(names), len(names), "checks", "done")
+    return checks, not_run
+
+
 def parsed(job: dict[str, Any], golden: Path) -> Job:
     def path(name: str) -> Path | None:
         return Path(job[name]) if job.get(name) else None
@@ -74,6 +82,7 @@ def parsed(job: dict[str, Any], golden: Path) -> Job:
         Path(job["port"]),
         golden,
         Path(job["out"]),
+        job.get("dtype", "float32"),
         path("portmap"),
         path("moves"),
         path("snapshot"),
@@ -87,6 +96,8 @@ def attempt(name: str, bench: Bench) -> Iterator[Measured | NotRun]:
     """Run one check; a port whose own code fails in it has failed it, and the message says where."""
     try:
         yield from REGISTRY[name](bench)
+    except CannotMeasure as error:
+        yield NotRun(name, str(error))
     except PortError as error:
         yield Measured(f"{name}/run", "mismatches", 1, 0, "exact", str(error))
     except Exception as error:
@@ -105,6 +116,13 @@ def entry(found: Measured) -> dict[str, Any]:
         "origin": found.origin,
     }
     return {**body, "detail": found.detail} if found.detail else body
+
+
+def facts(bench: Bench) -> dict[str, Any]:
+    """What the list of checks follows from (`battery.check_ids`)."""
+    found = bench.golden.body["facts"]
+    native = ["native"] if bench.dtype != "float32" and not bench.quantized else []
+    return {"modules": found["modules"], "traits": sorted([*found["traits"], *native]), "exempt": bench.exempt()}
 
 
 @contextmanager

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from portwright.verify import circuit
 from portwright.verify.measure.port import read_safetensors
 
-_MLX = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 
+def follow(moves: Path, snapshot: Path, stored: Mapping[str, mx.array], dtype: mx.Dtype) -> list[str]:
+    """Say of each move what does not arrive: lost or doubled elements, bytes that differ, keys claimed twice.
 
-def follow(moves: Path, snapshot: Path, stored: Mapping[str, mx.array]) -> list[str]:
-    """Say of each move what does not arrive: lost or doubled elements, bytes that differ, keys claimed twice."""
+    `dtype` is what the port's floats are stored in.
+    """
     body = json.loads(moves.read_text(encoding="utf-8"))
     handles = {
         name: read_safetensors(snapshot / name) for name in sorted({s["file"] for s in body["sources"].values()})
@@ -30,7 +31,7 @@ def follow(moves: Path, snapshot: Path, stored: Mapping[str, mx.array]) -> list[
         produced += [target["key"] for target in move["targets"]]
         sources = [handles[body["sources"][key]["file"]][key] for key in move["sources"]]
         said += lost(move, [tuple(s.shape) for s in sources])
-        said += differing(move, sources, stored)
+        said += differing(move, sources, stored, dtype)
     said += [f"{key}: no move and no drop claims it" for key in sorted(set(body["sources"]) - set(claimed))]
     said += [f"{key}: claimed {claimed.count(key)} times" for key in sorted(set(claimed)) if claimed.count(key) > 1]
     said += [f"{key}: produced {produced.count(key)} times" for key in sorted(set(produced)) if produced.count(key) > 1]
@@ -55,16 +56,18 @@ def lost(move: Mapping[str, Any], shapes: list[tuple[int, ...]]) -> list[str]:
     return []
 
 
-def differing(move: Mapping[str, Any], sources: list[mx.array], stored: Mapping[str, mx.array]) -> list[str]:
-    """Compare each target's stored bits with the source's, cast as MLX casts."""
+def differing(
+    move: Mapping[str, Any], sources: list[mx.array], stored: Mapping[str, mx.array], dtype: mx.Dtype
+) -> list[str]:
+    """Compare each target's stored bits with the source's, floats cast to the port's dtype as MLX casts."""
     said = []
     for target in move["targets"]:
         key = target["key"]
         if key not in stored:
             said.append(f"{key}: a move makes it, and the weights do not hold it")
             continue
-        dtype = _MLX.get(target["dtype"], stored[key].dtype)
-        expected = circuit.run_move(move, [_bits(s.astype(dtype)) for s in sources])[key]
+        cast = [s.astype(dtype) if mx.issubdtype(s.dtype, mx.floating) else s for s in sources]
+        expected = circuit.run_move(move, [_bits(s) for s in cast])[key]
         if not np.array_equal(expected, _bits(stored[key])):
             said.append(f"{key}: its bytes are not those of {', '.join(move['sources'])}")
     return said
@@ -72,3 +75,17 @@ def differing(move: Mapping[str, Any], sources: list[mx.array], stored: Mapping[
 
 def _bits(value: mx.array) -> NDArray[Any]:
     return np.array(value.view(mx.uint16) if value.dtype == mx.bfloat16 else value)
+
+
+def rebuilt(moves: Path, snapshot: Path) -> dict[str, mx.array]:
+    """The port's weights in float32, made from the source's bytes by moves.json alone."""
+    body = json.loads(moves.read_text(encoding="utf-8"))
+    handles = {
+        name: read_safetensors(snapshot / name) for name in sorted({s["file"] for s in body["sources"].values()})
+    }
+    made: dict[str, mx.array] = {}
+    for move in body["moves"]:
+        sources = [handles[body["sources"][key]["file"]][key] for key in move["sources"]]
+        arrays = [np.array(s.astype(mx.float32) if mx.issubdtype(s.dtype, mx.floating) else s) for s in sources]
+        made |= {key: mx.array(np.ascontiguousarray(a)) for key, a in circuit.run_move(move, arrays).items()}
+    return made
