@@ -1,0 +1,115 @@
+"""Assignments: unpackings of results and shapes, attributes of modules, slices."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.emit.names import attribute_name, holder_classes
+from portwright.codegen.emit.results import result_callees
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.subscript import shape_of, subscript_slice
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import is_none, quote
+
+
+def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.stmt]:
+    """`a = b = value` and the single form."""
+    if len(targets) > 1:
+        if all(isinstance(t, ast.Name) for t in targets):
+            return [ast.Assign([target(scope, t) for t in targets], scope.expr(value))]
+        out = assign(scope, [targets[-1]], value)
+        for t in targets[:-1]:
+            out += assign(scope, [t], value)
+        return out
+    t = targets[0]
+    if isinstance(t, ast.Attribute):
+        return assign_attribute(scope, t, value)
+    if isinstance(t, (ast.Tuple, ast.List)):
+        return [unpack(scope, t, value)]
+    if isinstance(t, ast.Name) and t.id in scope.result_vars:
+        return [ast.Assign([target(scope, t)], scope.work.call(scope, value))]
+    translated = scope.expr(value)
+    scope.note_assignment(t, translated)
+    if isinstance(t, ast.Subscript):
+        return [assign_item(scope, t, value, translated)]
+    return [ast.Assign([target(scope, t)], translated)]
+
+
+def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast.expr) -> ast.stmt:
+    """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
+    if scope.is_tensor(t.value):
+        if scope.is_last(t.value):
+            raise HoleError("an item of a channels-last value is assigned")
+        if not isinstance(t.value, (ast.Name, ast.Attribute)):
+            raise HoleError("an item of a view is assigned")
+        if "tensor" in scope.kinds(value) and scope.is_last(value):
+            raise HoleError("a channels-last value is assigned to an item")
+    return ast.Assign([target(scope, t)], translated)
+
+
+def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
+    """`self.x = value`, only where something reads it."""
+    if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
+        raise HoleError("an attribute of another object is assigned")
+    if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
+        return []
+    return [set_attribute(scope, t.attr, scope.expr(value))]
+
+
+def set_attribute(scope: Scope, attr: str, value: ast.expr) -> ast.stmt:
+    """The statement `self.attr = value` under the name that the port uses."""
+    holder = ast.Name(scope.self_name, ast.Load())
+    title = attribute_name(scope.program, holder_classes(scope, holder), attr)
+    made = ast.Assign([ast.Attribute(holder, title, ast.Store())], value)
+    made.attribute = attr  # type: ignore[attr-defined]
+    return made
+
+
+def unpack(scope: Scope, t: ast.Tuple | ast.List, value: ast.expr) -> ast.stmt:
+    """`a, b = value`."""
+    names = ast.Tuple([target(scope, e) for e in t.elts], ast.Store())
+    if isinstance(value, ast.Call):
+        fids = result_callees(scope, value)
+        if fids and scope.results[fids[0]].size == len(t.elts):
+            made = ast.Assign([names], scope.work.call(scope, value))
+            made.unpacks = fids  # type: ignore[attr-defined]
+            return made
+    shape = shape_of(scope, value)
+    if shape is not None and scope.is_last(shape) and scope.rank(shape) == len(t.elts):
+        e = names.elts
+        names = ast.Tuple([e[0], *e[2:], e[1]], ast.Store())
+        return ast.Assign([names], quote("x.shape", x=scope.expr(shape)))
+    return ast.Assign([names], scope.expr(value))
+
+
+def target(scope: Scope, t: ast.expr) -> ast.expr:
+    """A store target under the port's names."""
+    if isinstance(t, (ast.Tuple, ast.List)):
+        return ast.Tuple([target(scope, e) for e in t.elts], ast.Store())
+    if isinstance(t, ast.Name):
+        return ast.Name(t.id, ast.Store())
+    if isinstance(t, ast.Starred):
+        return ast.Starred(target(scope, t.value), ast.Store())
+    if isinstance(t, ast.Subscript):
+        return ast.Subscript(scope.expr(t.value), subscript_slice(scope, t.slice), ast.Store())
+    if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
+        classes = holder_classes(scope, t.value)
+        title = attribute_name(scope.program, classes, t.attr)
+        return ast.Attribute(scope.expr(t.value), title, ast.Store())
+    raise HoleError(f"an assignment to {ast.unparse(t)}")
+
+
+def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
+    """`self.register_buffer("name", value)` and its kin, as an assignment."""
+    names = ("name", "value", "persistent")
+    given = {**dict(zip(names, call.args, strict=False)), **{k.arg: k.value for k in call.keywords}}
+    value = next((given[k] for k in ("value", "tensor", "param", "module") if k in given), None)
+    title = scope.known(given["name"])
+    if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):
+        raise HoleError("a buffer with a computed name")
+    if not scope.facts.reads((scope.trace.owner,), title.value):
+        return []
+    translated = scope.expr(value)
+    if is_none(translated):
+        return []
+    return [set_attribute(scope, title.value, translated)]

@@ -1,0 +1,127 @@
+"""Calls: of rewritten functions, of torch's functions (by row), of modules, classes and Python's own functions."""
+
+from __future__ import annotations
+
+import ast
+from typing import cast
+
+from portwright.codegen.emit.construct import construct
+from portwright.codegen.emit.modules import activation_value, leaf_module
+from portwright.codegen.emit.names import dtype, is_standard
+from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.emit.supers import is_super_call, super_call
+from portwright.codegen.emit.units import unit_call
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import literal
+from portwright.codegen.trace import Callee
+from portwright.codegen.translate.apply import apply_row, is_library_row
+
+PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
+
+
+@expression(ast.Call)
+def call(scope: Scope, node: ast.expr) -> ast.expr:
+    """A call as a value: everything that it returns may be used."""
+    n = cast(ast.Call, node)
+    out = emit_call(scope, n)
+    fids = getattr(out, "result_of", ())
+    return ask(out, *[Demand("used", f, -1) for f in fids])
+
+
+def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
+    """The call itself; the caller says which elements of the result it uses."""
+    if is_super_call(n):
+        return super_call(scope, n)
+    seen = scope.seen(n)
+    if seen.n == 0:
+        raise HoleError("a call that never ran")
+    if seen.kinds == {"dtype"} and len(seen.dtypes) == 1:
+        return dtype(next(iter(seen.dtypes)))
+    callees = seen.callees
+    sorts = {c.sort for c in callees}
+    if sorts == {"module"}:
+        return module_call(scope, n, callees)
+    if sorts == {"class"}:
+        return construct(scope, n, callees)
+    if all(c.fid for c in callees):
+        return unit_call(scope, n, callees)
+    if len(callees) > 1 and len({(c.name, c.torch) for c in callees}) > 1:
+        raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
+    return single_call(scope, n, callees[0])
+
+
+def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
+    """A call of one leaf."""
+    activation = activation_value(scope, n)
+    if activation is not None:
+        return activation
+    if callee.torch or is_library_row(callee):
+        return apply_row(scope, n, callee)
+    if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":
+        seen = scope.seen(n)
+        if seen.const:
+            return literal(seen.consts[0])
+    if callee.name == "getattr" and callee.module == "builtins":
+        return getattr_call(scope, n)
+    module = callee.module or "builtins"
+    if is_standard(module) or module in PYTHON_TYPES:
+        return plain_call(scope, n)
+    raise HoleError(f"no row for {callee.module}.{callee.name}")
+
+
+def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
+    """`getattr(x, "name", default)` of a name that is known: a plain attribute where it was always there."""
+    title = n.args[1]
+    if not isinstance(title, ast.Constant) or not isinstance(title.value, str):
+        raise HoleError("getattr with a computed name")
+    if scope.kinds(n.args[0]) == {"config"}:
+        field = scope.program.trace.attribute_map.get(title.value, title.value)
+        config = scope.expr(n.args[0])
+        known = any(field in m.config for m in scope.program.trace.models)
+        if known:
+            return ask(ast.Attribute(config, field, ast.Load()), Demand("config", field))
+        if len(n.args) > 2:
+            return scope.expr(n.args[2])
+    return scope.expr(ast.copy_location(attribute_like(n, title.value), n))
+
+
+def attribute_like(n: ast.Call, title: str) -> ast.Attribute:
+    out = ast.Attribute(n.args[0], title, ast.Load())
+    out.number = n.number  # type: ignore[attr-defined]
+    return out
+
+
+def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
+    """A call of a submodule: of a rewritten class, or of a layer."""
+    own = [c for c in callees if c.fid and not scope.work.is_replaced(c.cls)]
+    if len(own) == len(callees):
+        return unit_call(scope, n, callees)
+    if not own:
+        return leaf_module(scope, n, callees)
+    # Layers and rewritten modules in one list: fine where all take one argument and give one value.
+    if len(n.args) != 1 or n.keywords:
+        raise HoleError("layers and rewritten modules are called with several arguments")
+    for c in own:
+        scope.work.translate(c.fid)
+        if len(scope.work.kept(c.fid)) != 1 or c.fid in scope.results:
+            raise HoleError(f"{c.name} is called like a plain layer, but takes or gives several values")
+    out = ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
+    if scope.seen(n).tags != {""}:
+        raise HoleError("layers and rewritten modules share a call in channels-last code")
+    return ask(out, *[Demand("call", c.fid) for c in own])
+
+
+def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
+    """Python's own function or method, with translated arguments."""
+    f = n.func
+    if isinstance(f, ast.Attribute) and not scope.global_(getattr(f.value, "id", "")):
+        function: ast.expr = ast.Attribute(scope.expr(f.value), f.attr, ast.Load())
+    else:
+        function = scope.expr(f)
+    for a in (*n.args, *[k.value for k in n.keywords]):
+        if "tensor" in scope.kinds(a) and scope.is_last(a):
+            raise HoleError("a channels-last value is handed to a Python function")
+    return ast.Call(
+        function, [scope.expr(a) for a in n.args], [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords]
+    )

@@ -1,0 +1,211 @@
+"""Functions and classes of the port, in the reference's order, as text with the reference's comments."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+
+from portwright.codegen.emit.work import Finished, Work
+from portwright.codegen.program import Function
+from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.trace import FunctionTrace
+from portwright.codegen.translate.constructors import CONSTRUCTORS
+
+QUANTIZE_CALL = "if config.quantization is not None:\n    quantize(self, config.quantization)"
+
+
+def function_node(work: Work, done: Finished) -> ast.FunctionDef:
+    """The definition of one finished function."""
+    function = work.program.functions[done.fid]
+    trace = function.trace
+    is_method = bool(trace.owner) and work.program.is_module(trace.owner)
+    root_init = done.fid == work.program.trace.init
+    arguments: list[ast.arg] = []
+    defaults: list[ast.expr] = []
+    if is_method and trace.binding != "static":
+        arguments.append(ast.arg(function.parameters[0]))
+    names = done.kept
+    if root_init:
+        arguments.append(ast.arg("config", ast.Name("ModelArgs", ast.Load())))
+        names = []
+    for q in names:
+        default = default_of(work, function, q)
+        if default is None and defaults:
+            default = literal(trace.defaults.get(q))
+        arguments.append(ast.arg(q))
+        if default is not None:
+            defaults.append(default)
+    vararg = ast.arg(done.vararg) if done.vararg else None
+    body = with_comments(done.body, function)
+    if root_init:
+        body = [*body, *quantize_call()]
+    made = ast.FunctionDef(
+        work.function_title(done.fid),
+        ast.arguments([], arguments, vararg, [], [], None, defaults),
+        body or [ast.Pass()],
+        decorators(trace),
+        None,
+        type_params=[],
+    )  # type: ignore[call-arg,unused-ignore]
+    return made
+
+
+def quantize_call() -> list[ast.stmt]:
+    return ast.parse(QUANTIZE_CALL).body
+
+
+def decorators(trace: FunctionTrace) -> list[ast.expr]:
+    names = {"static": "staticmethod", "class": "classmethod", "property": "property"}
+    return [ast.Name(names[trace.binding], ast.Load())] if trace.binding in names else []
+
+
+def default_of(work: Work, function: Function, q: str) -> ast.expr | None:
+    """A parameter's default; None where the port always gives the argument."""
+    trace = function.trace
+    if q not in function.parameters:
+        return ast.Constant(None)
+    if q not in trace.defaults:
+        return None
+    seen = trace.params.get(q)
+    if seen is not None and trace.defaults[q] is None and "none" not in seen.kinds:
+        return None
+    return literal(trace.defaults[q])
+
+
+def with_comments(body: list[ast.stmt], function: Function) -> list[ast.stmt]:
+    """Statements with the comments that explain them, as marked string statements."""
+    out: list[ast.stmt] = []
+    used: set[int] = set()
+
+    def add(statements: list[ast.stmt]) -> list[ast.stmt]:
+        made: list[ast.stmt] = []
+        for s in statements:
+            origin = getattr(s, "origin", None)
+            if origin is not None and origin not in used:
+                used.add(origin)
+                for text in function.comments.above.get(origin, ()):
+                    made.append(ast.Expr(ast.Call(ast.Name("__above__", ast.Load()), [ast.Constant(text)], [])))
+            for name in ("body", "orelse"):
+                inner = getattr(s, name, None)
+                if isinstance(inner, list):
+                    setattr(s, name, add(inner))
+            made.append(s)
+            if origin in function.comments.beside and isinstance(s, (ast.Assign, ast.Return, ast.AugAssign, ast.Expr)):
+                made.append(
+                    ast.Expr(
+                        ast.Call(
+                            ast.Name("__beside__", ast.Load()), [ast.Constant(function.comments.beside[origin])], []
+                        )
+                    )
+                )
+        return made
+
+    out = add(body)
+    return out
+
+
+def unparsed(node: ast.AST) -> str:
+    """Source text, with marked strings as comments."""
+    text = ast.unparse(ast.fix_missing_locations(node))
+    lines: list[str] = []
+    for line in text.splitlines():
+        match = re.match(r"^(\s*)__(above|beside)__\((.*)\)$", line)
+        if match is None:
+            if lines and not line.strip() and lines[-1].startswith("class "):
+                continue
+            lines.append(pretty(line))
+            continue
+        comment = ast.literal_eval(match[3])
+        if match[2] == "beside" and lines:
+            lines[-1] += f"  # {comment}"
+        else:
+            lines.append(f"{match[1]}# {comment}")
+    return "\n".join(lines)
+
+
+def pretty(line: str) -> str:
+    """What `ast.unparse` puts in parentheses and a person would not."""
+    line = re.sub(r"\*\* \((-[\d.]+)\)", r"**\1", line)
+    match = re.match(r"^(\s*)return \((.*)\)$", line)
+    if match is not None:
+        bare = f"return {match[2]}"
+        try:
+            same = ast.dump(ast.parse(bare)) == ast.dump(ast.parse(line.strip()))
+        except SyntaxError:
+            same = False
+        if same:
+            return match[1] + bare
+    return line
+
+
+def definitions(work: Work) -> list[str]:
+    """Texts of plain functions and classes, callee and base first."""
+    program = work.program
+    owners: dict[str, list[Finished]] = {}
+    functions: list[Finished] = []
+    roots = {program.trace.entry, program.trace.init}
+    for fid, done in work.done.items():
+        trace = program.functions[fid].trace
+        in_class = bool(trace.owner) and program.is_module(trace.owner)
+        if fid not in work.facts.called and fid not in roots:
+            continue
+        if in_class:
+            owners.setdefault(trace.owner, []).append(done)
+        else:
+            functions.append(done)
+    for cls in work.facts.classes:
+        if not work.is_replaced(cls):
+            owners.setdefault(cls, [])
+    owners.setdefault(program.trace.root, [])
+    out = [unparsed(function_node(work, f)) for f in functions]
+    finished: set[str] = set()
+
+    def add(cls: str) -> None:
+        if cls in finished:
+            return
+        finished.add(cls)
+        for base in program.lineage(cls)[1:]:
+            if base in owners:
+                add(base)
+        out.append(class_text(work, cls, owners))
+
+    for cls in owners:
+        if cls != program.trace.root:
+            add(cls)
+    add(program.trace.root)
+    return out
+
+
+def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
+    """One class with its methods in the reference's order."""
+    program = work.program
+    methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
+    body: list[ast.stmt] = [function_node(work, f) for f in methods if f.body or f.fid.endswith("__init__")]
+    if cls == program.trace.root and not any(f.fid == program.trace.init for f in methods):
+        body.insert(0, root_init(cls))
+    base = next((b for b in program.lineage(cls)[1:] if b in owners), "")
+    torch_base = program.torch_base(cls)
+    if base:
+        title = work.class_title(base)
+    else:
+        title = CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module"
+    bases: list[ast.expr] = [ast.parse(title, mode="eval").body]
+    made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
+    return unparsed(made)
+
+
+def root_init(cls: str) -> ast.stmt:
+    """A constructor for a root that has none."""
+    text = "def __init__(self, config: ModelArgs):\n    super().__init__()"
+    made = ast.parse(text).body[0]
+    assert isinstance(made, ast.FunctionDef)
+    made.body += quantize_call()
+    return made
+
+
+def all_statements(texts: Iterable[str]) -> str:
+    return "\n\n\n".join(texts)
+
+
+__all__ = ["all_statements", "definitions", "is_literal"]

@@ -1,0 +1,180 @@
+"""Constructor calls: layers by torch base class, rewritten classes, parameters and buffers, containers."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.units import bind, unit_call
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.activations import layer_of
+from portwright.codegen.quote import is_literal, literal, plain, quote
+from portwright.codegen.trace import Callee
+from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT, Constructor
+
+CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
+
+
+def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
+    """The MLX tree of `Class(...)`. Raises HoleError for a class that has no counterpart."""
+    if len(callees) > 1:
+        raise HoleError("one constructor call, several classes: " + ", ".join(sorted(c.name for c in callees)))
+    callee = callees[0]
+    program = scope.program
+    if "output" in scope.kinds(n):
+        raise HoleError("a model output that is not returned at once")
+    if not program.is_module(callee.cls):
+        return construct_value(scope, n, callee)
+    base = program.torch_base(callee.cls)
+    if base in CONTAINERS and program.is_torch(callee.cls):
+        return container(scope, n, base)
+    layer = layer_of(scope.work.activations, scope.program, scope.seen(n).paths)
+    if layer is not None:
+        return layer
+    if base in TRANSPARENT and program.is_torch(callee.cls):
+        return quote("nn.Identity()")
+    norm = scope.work.norm_of(callee.cls)
+    if norm is not None:
+        return norm_layer(scope, n, callee, norm)
+    if base in CONSTRUCTORS and not callee.fid:
+        arguments, keywords = torch_arguments(scope, n, base)
+        if program.is_torch(callee.cls):
+            return ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords)
+        return ask(ast.Call(ast.Name(callee.name, ast.Load()), arguments, keywords), Demand("class", callee.cls))
+    title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
+    if callee.fid:
+        return unit_call(scope, n, callees, function=title, constructs=callee.cls)
+    if base == "Module" and not program.is_torch(callee.cls):
+        return ast.Call(title, [], [])
+    raise HoleError(f"no constructor row for {callee.name}")
+
+
+def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
+    """A class that is no module: a parameter, a buffer, Python's own types, a processor object."""
+    from portwright.codegen.emit.calls import plain_call
+    from portwright.codegen.emit.names import is_standard
+    from portwright.codegen.translate.apply import apply_row
+    from portwright.codegen.translate.registry import ROWS
+
+    if callee.name in ("Parameter", "Buffer", "UninitializedParameter") and callee.torch:
+        return parameter(scope, n)
+    if callee.torch and callee.name in ROWS:
+        return apply_row(scope, n, callee)
+    if callee.name == "Size" and callee.torch:
+        return ast.Call(ast.Name("tuple", ast.Load()), [scope.expr(a) for a in n.args], [])
+    if is_standard(callee.module):
+        return plain_call(scope, n)
+    if scope.program.method(callee.cls, "__call__"):
+        return ast.Constant(None)  # a processor: calls of it are calls of its function
+    raise HoleError(f"no constructor row for {callee.name}")
+
+
+def parameter(scope: Scope, n: ast.Call) -> ast.expr:
+    """The value that a parameter or buffer starts from; random ones start from zeros, since weights are loaded."""
+    given = n.args[0] if n.args else next((k.value for k in n.keywords if k.arg == "data"), None)
+    if given is None:
+        raise HoleError("a parameter without a value")
+    scope.random_is_zero += 1
+    try:
+        return scope.expr(given)
+    finally:
+        scope.random_is_zero -= 1
+
+
+def container(scope: Scope, n: ast.Call, base: str) -> ast.expr:
+    """ModuleList and Sequential are lists in MLX, ModuleDict a dict."""
+    if base == "ModuleDict":
+        return scope.expr(n.args[0]) if n.args else ast.Dict([], [])
+    if base == "ModuleList":
+        if not n.args:
+            return ast.List([], ast.Load())
+        return as_list(scope.expr(n.args[0]))
+    if len(n.args) == 1 and "module" not in scope.kinds(n.args[0]):
+        inner = n.args[0].value if isinstance(n.args[0], ast.Starred) else n.args[0]
+        return as_list(scope.expr(inner))
+    return ast.List([scope.expr(a) for a in n.args], ast.Load())
+
+
+def as_list(node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.GeneratorExp):
+        return ast.ListComp(node.elt, node.generators)
+    return ast.List(node.elts, ast.Load()) if isinstance(node, ast.Tuple) else node
+
+
+def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """The arguments of a torch layer's constructor, as the MLX layer takes them."""
+    table = CONSTRUCTORS[base]
+    given: dict[str, ast.expr] = dict(zip(table.parameters.split(), n.args, strict=False))
+    for k in n.keywords:
+        if k.arg is None:
+            raise HoleError(f"{base} with **arguments")
+        given[k.arg] = k.value
+    check_refused(scope, base, table, given)
+    positional = table.positional.split()
+    arguments = [size(scope.expr(given[p]), base) for p in positional if p in given]
+    keywords = []
+    for name, mlx in table.keywords.items():
+        if name not in given:
+            continue
+        value = scope.expr(given[name])
+        if is_literal(value) and name in table.defaults and plain(value) == table.defaults[name]:
+            continue
+        if isinstance(value, ast.Constant) and value.value is None:
+            continue
+        if name == "padding" and (scope.kinds(given[name]) & {"str"}):
+            raise HoleError("padding by name")
+        keywords.append(ast.keyword(mlx, value))
+    if base == "LayerNorm":
+        keywords = layer_norm_keywords(keywords)
+    keywords += [ast.keyword(k, literal(v)) for k, v in table.fixed.items()]
+    if base == "RMSNorm" and not any(k.arg == "eps" for k in keywords):
+        keywords.append(ast.keyword("eps", quote("mx.finfo(mx.float32).eps")))
+    return arguments, keywords
+
+
+def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
+    """Without affine weights there is no bias either."""
+    plain_affine = any(k.arg == "affine" for k in keywords)
+    return [k for k in keywords if not (plain_affine and k.arg == "bias")]
+
+
+def size(node: ast.expr, base: str) -> ast.expr:
+    """`LayerNorm((n,))` is `LayerNorm(n)`."""
+    if base in ("LayerNorm", "RMSNorm") and isinstance(node, (ast.Tuple, ast.List)):
+        if len(node.elts) != 1:
+            raise HoleError(f"{base} over several axes")
+        return node.elts[0]
+    return node
+
+
+def check_refused(scope: Scope, base: str, table: Constructor, given: dict[str, ast.expr]) -> None:
+    """Arguments that the MLX layer cannot honour must have the value that changes nothing."""
+    for name, allowed in table.refused.items():
+        if name in given:
+            value: Any = plain(scope.known(given[name]))
+            if value != allowed:
+                raise HoleError(f"{base} with {name}={value!r}")
+
+
+def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr:
+    """A proved norm in the place of a rewritten class: its width and its eps are found among the arguments."""
+    function = scope.program.functions[callee.fid]
+    given = bind(scope, n, function, skip_self=True)
+    width: ast.expr | None = None
+    eps: ast.expr | None = None
+    for q in function.parameters[1:]:
+        seen = function.trace.params.get(q)
+        values = set(seen.consts) if seen is not None else set()
+        if q in given.named and width is None and values and values <= norm.widths:
+            width = scope.expr(given.named[q])
+        elif any(isinstance(v, float) for v in values) and values <= norm.epsilons:
+            eps = scope.expr(given.named[q]) if q in given.named else literal(function.trace.defaults.get(q))
+    if width is None:
+        raise HoleError(f"the width of {callee.name}")
+    if eps is None:
+        if len(norm.epsilons) != 1:
+            raise HoleError(f"the eps of {callee.name}")
+        eps = literal(next(iter(norm.epsilons)))
+    return ast.Call(quote(f"nn.{norm.layer}"), [width], [ast.keyword("eps", eps)])

@@ -1,0 +1,105 @@
+"""Statements that are expressions: effects are kept, library set-up is dropped by list, anything else is a hole."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.emit.assign import register
+from portwright.codegen.emit.construct import torch_arguments
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.supers import is_super
+from portwright.codegen.emit.units import unit_call
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import quote
+from portwright.codegen.translate.constructors import CONSTRUCTORS
+
+# Calls that change no number of a port for inference: logging, checks, weight initialisation, hooks.
+DROPPED = frozenset(
+    ["post_init", "warn", "warning", "warning_once", "info", "debug", "error", "deprecate", "requires_grad_", "eval", "train", "apply", "init_weights", "register_forward_hook", "register_forward_pre_hook", "register_load_state_dict_post_hook", "manual_seed", "_register_load_state_dict_pre_hook", "set_attention_backend", "set_default_attn_processor", "register_to_config", "print", "_check", "_check_is_size", "mark_dynamic", "log_api_usage", "torch_compilable_check", "empty_cache", "register_state_dict_pre_hook", "_propagate_attributes", "gradient_checkpointing_enable"]
+)
+REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})
+CONTAINER_CHANGES = frozenset({"append", "extend", "insert", "update", "pop", "setdefault", "add", "reverse"})
+INITIALISERS = ("torch.nn.init", "transformers.initialization")
+
+
+def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
+    """An expression statement: a docstring, a registration, an effect."""
+    if isinstance(value, ast.Constant):
+        return []
+    if not isinstance(value, ast.Call):
+        if scope.seen(value).n and not isinstance(value, (ast.Name, ast.Attribute)):
+            raise HoleError("an expression statement")
+        return []
+    f = value.func
+    if isinstance(f, ast.Attribute) and is_super(f.value):
+        return super_statement(scope, value, f.attr)
+    seen = scope.seen(value)
+    if seen.n == 0:
+        return []
+    names = {c.name for c in seen.callees}
+    modules = {c.module for c in seen.callees}
+    if names & REGISTERS and len(names) == 1:
+        return register(scope, value)
+    if names <= DROPPED or all(m.startswith(INITIALISERS) for m in modules):
+        return []
+    if all(c.fid for c in seen.callees):
+        return called_for_effect(scope, value)
+    name = next(iter(names))
+    if isinstance(f, ast.Attribute):
+        if scope.is_tensor(f.value) and name.endswith("_") and not name.endswith("__"):
+            return in_place(scope, value, f, name)
+        if name in CONTAINER_CHANGES:
+            return container_change(scope, value, f)
+    raise HoleError(f"a call of {name} for its effect")
+
+
+def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
+    """`super().__init__(...)`: of a rewritten base, of a torch layer, or of a library base that only sets up."""
+    callees = scope.seen(value).callees
+    if callees and all(c.fid for c in callees):
+        return [ast.Expr(unit_call(scope, value, callees, function=quote(f"super().{attr}")))]
+    if attr != "__init__":
+        raise HoleError(f"super().{attr} of a class that is not rewritten")
+    out: list[ast.stmt] = [ast.Expr(quote("super().__init__()"))]
+    base = scope.program.torch_base(scope.trace.owner)
+    if base in CONSTRUCTORS:
+        arguments, keywords = torch_arguments(scope, value, base)
+        out = [ast.Expr(ast.Call(quote("super().__init__"), arguments, keywords))]
+    elif value.args and scope.kinds(value.args[0]) == {"config"} and scope.facts.reads((scope.trace.owner,), "config"):
+        config = scope.expr(value.args[0])
+        made = ast.Assign([ast.Attribute(ast.Name(scope.self_name, ast.Load()), "config", ast.Store())], config)
+        made.attribute = "config"  # type: ignore[attr-defined]
+        out.append(made)
+    return out
+
+
+def called_for_effect(scope: Scope, value: ast.Call) -> list[ast.stmt]:
+    """A rewritten function called as a statement; one that does nothing in the port is dropped."""
+    for c in scope.seen(value).callees:
+        scope.work.translate(c.fid)
+    if all(scope.work.is_empty(c.fid) for c in scope.seen(value).callees):
+        return []
+    return [ast.Expr(scope.work.call(scope, value))]
+
+
+def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list[ast.stmt]:
+    """`x.op_()`: a new value for the name x; on a view it would have to reach the base, which MLX cannot."""
+    if isinstance(f.value, ast.Name):
+        return [ast.Assign([ast.Name(f.value.id, ast.Store())], scope.expr(value))]
+    if name == "copy_" and isinstance(f.value, ast.Subscript) and isinstance(f.value.value, ast.Name):
+        from portwright.codegen.emit.assign import assign
+
+        stored = ast.Subscript(f.value.value, f.value.slice, ast.Store())
+        return assign(scope, [stored], value.args[0])
+    raise HoleError(f"in-place {name} on a view")
+
+
+def container_change(scope: Scope, value: ast.Call, f: ast.Attribute) -> list[ast.stmt]:
+    """`xs.append(x)` and its kin on Python's containers."""
+    if "tensor" in scope.kinds(f.value):
+        raise HoleError(f"{f.attr} on a tensor")
+    if scope.tree.args.kwarg and isinstance(f.value, ast.Name) and f.value.id == scope.tree.args.kwarg.arg:
+        return []  # **kwargs carries nothing in the port: what arrives through it is named
+    out = ast.Call(ast.Attribute(scope.expr(f.value), f.attr, ast.Load()), [scope.expr(a) for a in value.args], [])
+    return [ask(ast.Expr(out), Demand("name", f.attr))]

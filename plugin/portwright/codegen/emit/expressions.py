@@ -1,0 +1,205 @@
+"""Python's own expressions: operators, comparisons, containers, comprehensions."""
+
+from __future__ import annotations
+
+import ast
+from typing import cast
+
+from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import to_last
+
+
+@expression(ast.Constant)
+def constant(scope: Scope, node: ast.expr) -> ast.expr:
+    return ast.Constant(cast(ast.Constant, node).value)
+
+
+@expression(ast.JoinedStr)
+def joined(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.JoinedStr, node)
+    parts: list[ast.expr] = [
+        ast.FormattedValue(scope.expr(v.value), v.conversion, v.format_spec) if isinstance(v, ast.FormattedValue) else v
+        for v in n.values
+    ]
+    return ast.JoinedStr(parts)
+
+
+@expression(ast.Tuple)
+def tuple_(scope: Scope, node: ast.expr) -> ast.expr:
+    return ast.Tuple([scope.expr(e) for e in cast(ast.Tuple, node).elts], ast.Load())
+
+
+@expression(ast.List)
+def list_(scope: Scope, node: ast.expr) -> ast.expr:
+    return ast.List([scope.expr(e) for e in cast(ast.List, node).elts], ast.Load())
+
+
+@expression(ast.Set)
+def set_(scope: Scope, node: ast.expr) -> ast.expr:
+    return ast.Set([scope.expr(e) for e in cast(ast.Set, node).elts])
+
+
+@expression(ast.Dict)
+def dict_(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Dict, node)
+    return ast.Dict([scope.expr(k) if k else None for k in n.keys], [scope.expr(v) for v in n.values])
+
+
+@expression(ast.Starred)
+def starred(scope: Scope, node: ast.expr) -> ast.expr:
+    return ast.Starred(scope.expr(cast(ast.Starred, node).value), ast.Load())
+
+
+@expression(ast.Lambda)
+def lambda_(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Lambda, node)
+    return ast.Lambda(n.args, scope.expr(n.body))
+
+
+@expression(ast.NamedExpr)
+def named(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.NamedExpr, node)
+    return ast.NamedExpr(n.target, scope.expr(n.value))
+
+
+@expression(ast.BinOp)
+def binary(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.BinOp, node)
+    left, right = scope.expr(n.left), scope.expr(n.right)
+    if isinstance(n.op, ast.MatMult):
+        return opaque_matmul(scope, n, left, right)
+    if scope.is_last(node):
+        rank = scope.rank(node)
+        left, right = meet(scope, n.left, left, rank), meet(scope, n.right, right, rank)
+    if isinstance(n.op, (ast.Add, ast.Sub)) and is_folded_zero(n.right, right):
+        return left
+    if isinstance(n.op, ast.Add) and is_folded_zero(n.left, left):
+        return right
+    return ast.BinOp(left, n.op, right)
+
+
+def is_folded_zero(source: ast.expr, translated: ast.expr) -> bool:
+    """An operand that became the number 0, and was not written so."""
+    zero = isinstance(translated, ast.Constant) and type(translated.value) is int and translated.value == 0
+    return zero and not isinstance(source, ast.Constant)
+
+
+def opaque_matmul(scope: Scope, node: ast.BinOp, left: ast.expr, right: ast.expr) -> ast.expr:
+    if any(scope.is_last(x) for x in (node, node.left, node.right)):
+        raise HoleError("matrix product of channels-last values")
+    return ast.BinOp(left, node.op, right)
+
+
+def meet(scope: Scope, source: ast.expr, translated: ast.expr, rank: int | None) -> ast.expr:
+    """An operand of a channels-last operation of this rank, brought into its layout."""
+    if "tensor" not in scope.kinds(source) or scope.is_last(source):
+        return translated
+    own = scope.rank(source)
+    if own == 0:
+        return translated
+    if own == rank and rank is not None:
+        return to_last(translated, rank)
+    raise HoleError("a tensor of another rank meets a channels-last one")
+
+
+@expression(ast.UnaryOp)
+def unary(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.UnaryOp, node)
+    operand = scope.expr(n.operand)
+    if isinstance(n.op, ast.Invert) and "tensor" in scope.kinds(n.operand):
+        return ast.Call(ast.Attribute(ast.Name("mx", ast.Load()), "logical_not", ast.Load()), [operand], [])
+    return ast.UnaryOp(n.op, operand)
+
+
+@expression(ast.Compare)
+def compare(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Compare, node)
+    values = [scope.expr(n.left), *[scope.expr(c) for c in n.comparators]]
+    if scope.is_last(node):
+        rank = scope.rank(node)
+        values = [meet(scope, s, v, rank) for s, v in zip((n.left, *n.comparators), values, strict=True)]
+    return ast.Compare(values[0], n.ops, values[1:])
+
+
+@expression(ast.BoolOp)
+def boolean(scope: Scope, node: ast.expr) -> ast.expr:
+    """`a or b` as a value: operands that never decide are left out."""
+    n = cast(ast.BoolOp, node)
+    passing = isinstance(n.op, ast.And)  # the truth value that moves on to the next operand
+    values = []
+    for index, value in enumerate(n.values):
+        truth = scope.truth(value)
+        if not truth:
+            break
+        last = index == len(n.values) - 1
+        translated = scope.expr(value)
+        if not last and truth == {passing} and is_fixed(translated):
+            continue
+        values.append(translated)
+        if truth == {not passing} and is_fixed(translated):
+            break
+    return values[0] if len(values) == 1 else ast.BoolOp(n.op, values)
+
+
+def is_fixed(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant)
+
+
+@expression(ast.IfExp)
+def conditional(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.IfExp, node)
+    decision = decide(scope, n.test, keep=plain_arms(scope, n))
+    if decision.value is not None:
+        arm = scope.expr(n.body if decision.value else n.orelse)
+        return decision.attach(arm)
+    assert decision.test is not None
+    body, orelse = scope.expr(n.body), scope.expr(n.orelse)
+    if ast.dump(body) == ast.dump(orelse):
+        return body
+    return ast.IfExp(decision.test, body, orelse)
+
+
+PLAIN_NODES = (
+    ast.Name, ast.Attribute, ast.Constant, ast.BinOp, ast.Subscript, ast.UnaryOp, ast.Tuple, ast.operator, ast.unaryop,
+    ast.expr_context, ast.List,
+)  # fmt: skip
+
+
+def plain_arms(scope: Scope, node: ast.IfExp) -> bool:
+    """Whether the arm that never ran is arithmetic on names: it can be kept without having been seen."""
+    truth = scope.truth(node.test)
+    if len(truth) != 1:
+        return True
+    other = node.orelse if True in truth else node.body
+    if isinstance(other, ast.Constant) and other.value is None:
+        return False
+    return all(isinstance(x, PLAIN_NODES) for x in ast.walk(other)) and "tensor" not in scope.kinds(node)
+
+
+@expression(ast.ListComp, ast.SetComp, ast.GeneratorExp)
+def comprehension(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.ListComp, node)
+    scope.nested += 1
+    out = type(n)(scope.expr(n.elt), generators(scope, n.generators))
+    scope.nested -= 1
+    return out
+
+
+@expression(ast.DictComp)
+def dict_comprehension(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.DictComp, node)
+    return ast.DictComp(scope.expr(n.key), scope.expr(n.value), generators(scope, n.generators))
+
+
+def generators(scope: Scope, items: list[ast.comprehension]) -> list[ast.comprehension]:
+    out = []
+    for g in items:
+        tests = []
+        for test in g.ifs:
+            decision = decide(scope, test, keep=True)
+            if decision.test is not None:
+                tests.append(decision.test)
+        out.append(ast.comprehension(g.target, scope.expr(g.iter), tests, 0))
+    return out

@@ -1,0 +1,136 @@
+"""Calls of layers: torch's own, activations by their answer, sequences of layers."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.emit.provenance import over_config
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import Assumption, HoleError
+from portwright.codegen.idioms.activations import function_of, layer_of
+from portwright.codegen.layout import to_first, to_last
+from portwright.codegen.quote import literal, quote
+from portwright.codegen.trace import Callee
+from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
+from portwright.codegen.translate.layers import LAYER_CALLS
+
+
+def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
+    """An expression that was always the same activation module (a look-up in a registry): the MLX layer."""
+    seen = scope.seen(node)
+    if seen.kinds != {"module"} or not seen.paths:
+        return None
+    if isinstance(node, ast.Subscript) and "module" in scope.kinds(node.value):
+        return None  # an item of a module list is the item
+    return layer_of(scope.work.activations, scope.program, seen.paths)
+
+
+def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
+    """A call of layers that are not rewritten."""
+    bases = {scope.program.torch_base(c.cls) for c in callees}
+    if bases <= TRANSPARENT:
+        return scope.expr(n.args[0])
+    function = function_of(scope.work.activations, scope.program, scope.seen(n.func).paths)
+    if function is not None and len(n.args) == 1:
+        out = ast.Call(quote(function), [scope.expr(n.args[0])], [])
+        assumption = chosen_by_config(scope, n.func)
+        return ask(out, Demand("assume", assumption)) if assumption is not None else out
+    if bases == {"Sequential"}:
+        return sequential(scope, n)
+    if len(bases) == 1 and next(iter(bases)) in LAYER_CALLS:
+        return LAYER_CALLS[next(iter(bases))](scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
+    if all(scope.work.norm_of(c.cls) is not None for c in callees):
+        return called(scope, n, wants_last=False)
+    if not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
+        raise HoleError("no row for the layer " + ", ".join(sorted(c.name for c in callees)))
+    wants = {CONSTRUCTORS[b].channels_last for b in bases}
+    if len(wants) > 1:
+        raise HoleError("layers of both layouts share a call")
+    return called(scope, n, wants_last=wants.pop())
+
+
+def called(scope: Scope, n: ast.Call, wants_last: bool) -> ast.expr:
+    """`layer(x)` with x in the layout that the layer wants, and the result in the one that it has in the port."""
+    if len(n.args) != 1 or n.keywords:
+        raise HoleError("a layer called with several arguments")
+    source = n.args[0]
+    x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
+    last, out_last = scope.is_last(source), scope.is_last(n)
+    if (last or out_last or wants_last) and (rank is None or out_rank is None):
+        raise HoleError("a layer whose input has no fixed rank")
+    if wants_last and rank is not None and not last:
+        x = to_last(x, rank)
+    elif not wants_last and last and rank is not None:
+        x = to_first(x, rank)
+    out: ast.expr = ast.Call(scope.expr(n.func), [x], [])
+    if wants_last and not out_last:
+        return to_first(out, out_rank or 0)
+    return to_last(out, out_rank or 0) if out_last and not wants_last else out
+
+
+def sequential(scope: Scope, n: ast.Call) -> ast.expr:
+    """A Sequential is a list in MLX, applied in order."""
+    layers = []
+    for path in scope.seen(n.func).paths:
+        model, _, inner = path.partition(":")
+        module = scope.program.modules[path]
+        prefix = f"{inner}." if inner else ""
+        layers += [scope.program.modules[f"{model}:{prefix}{c}"] for c in module.children]
+    wants: set[bool] = set()
+    demands = []
+    for layer in layers:
+        base = scope.program.torch_base(layer.cls)
+        if base in TRANSPARENT or layer.response in scope.work.activations:
+            continue
+        forward = scope.program.method(layer.cls, "forward")
+        if forward and scope.work.norm_of(layer.cls) is None:
+            scope.work.translate(forward)
+            if len(scope.work.kept(forward)) != 1 or forward in scope.results:
+                raise HoleError("a Sequential of modules that take or give several values")
+            demands.append(Demand("call", forward))
+            wants.add(False)
+        elif base in CONSTRUCTORS:
+            wants.add(CONSTRUCTORS[base].channels_last)
+        else:
+            raise HoleError(f"a Sequential with {base}")
+    if len(wants) > 1:
+        raise HoleError("a Sequential of layers of both layouts")
+    source = n.args[0]
+    x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
+    if True in wants:
+        if rank is None or out_rank is None:
+            raise HoleError("a Sequential whose input has no fixed rank")
+        x = x if scope.is_last(source) else to_last(x, rank)
+    elif scope.is_last(source) or scope.is_last(n):
+        raise HoleError("a Sequential of rewritten modules on channels-last values")
+    out = ask(quote("sequential(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", "sequential"), *demands)
+    return to_first(out, out_rank or 0) if True in wants and not scope.is_last(n) else out
+
+
+def chosen_by_config(scope: Scope, f: ast.expr) -> Assumption | None:
+    """Where an activation was looked up by a config field: the port holds for that value of it only."""
+    if not (isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name):
+        return None
+    fid = scope.program.init_of(scope.trace.owner)
+    if not fid:
+        return None
+    inner = scope.work.scope(fid)
+    for s in ast.walk(inner.tree):
+        if not (
+            isinstance(s, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == f.attr for t in s.targets)
+        ):
+            continue
+        keys = (
+            [s.value.slice]
+            if isinstance(s.value, ast.Subscript)
+            else s.value.args
+            if isinstance(s.value, ast.Call)
+            else []
+        )
+        for key in keys:
+            config, seen = over_config(inner, key), inner.seen(key)
+            if config is not None and seen.const:
+                test = ast.Compare(config, [ast.Eq()], [literal(seen.consts[0])])
+                return Assumption(inner.where(s), ast.unparse(s.value), True, "construction", ast.unparse(test))
+    return None

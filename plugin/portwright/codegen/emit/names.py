@@ -1,0 +1,248 @@
+"""Names and attributes: what they are called in the port, and which config field, constant or module they are."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+import mlx.nn as nn
+
+from portwright.codegen.emit.provenance import config_field
+from portwright.codegen.emit.results import element, element_of_call
+from portwright.codegen.emit.scope import DTYPES, Scope, expression
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+from portwright.codegen.program import Program
+from portwright.codegen.quote import literal, quote
+
+RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
+# Attributes of torch's own layers that MLX's have too, under the same name.
+SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
+
+
+def dtype(name: str) -> ast.expr:
+    """The MLX dtype for a torch dtype's name; MLX on Metal has no float64, and indexes with int32."""
+    return quote(f"mx.{DTYPES.get(name, name)}")
+
+
+def attribute_name(program: Program, classes: Iterable[str], attr: str) -> str:
+    """What an attribute of modules of these classes is called in the port.
+
+    MLX takes every array attribute for a parameter unless its name begins with `_`, takes no parameter or module from
+    one that does, and keeps some names for itself.
+    """
+    roles = set()
+    for cls in classes:
+        for module in program.instances.get(cls, ()):
+            roles |= {t.role for t in module.tensors if t.name == attr}
+            roles |= {"module" for child in module.children if child == attr}
+    if roles & {"temporary", "attribute"}:
+        return attr if attr.startswith("_") else f"_{attr}"
+    if roles and attr.startswith("_"):
+        attr = attr.lstrip("_") or attr
+    return f"{attr}_" if attr in RESERVED else attr
+
+
+def holder_classes(scope: Scope, holder: ast.expr) -> frozenset[str]:
+    """The classes of the modules that an expression was."""
+    if isinstance(holder, ast.Name) and holder.id == scope.self_name:
+        seen = scope.trace.params.get(holder.id)
+        if seen is not None and seen.types:
+            return seen.types
+        return frozenset(concrete_classes(scope.program, scope.trace.owner))
+    return scope.seen(holder).types
+
+
+def concrete_classes(program: Program, owner: str) -> list[str]:
+    """Observed classes that a class's methods run on."""
+    return [cls for cls in program.instances if owner in program.lineage(cls)] or [owner]
+
+
+@expression(ast.Name)
+def name(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Name, node)
+    if n.id in scope.folded:
+        return literal(scope.folded[n.id])
+    if n.id in scope.entry_literals and not scope.nested:
+        value, first_store = scope.entry_literals[n.id]
+        if n.lineno <= first_store:
+            return literal(value)
+    if n.id in scope.local_literals and scope.reached_stores.get(n.id) == 1:
+        return literal(cast(ast.Constant, scope.local_literals[n.id]).value)
+    if scope.is_root_init and scope.program.trace.config_style != "object" and n.id in scope.params[1:]:
+        if scope.reached_stores.get(n.id) == 1:
+            return ask(quote(f"config.{n.id}"), Demand("config", n.id))
+    if n.id in scope.locals:
+        if n.id in scope.result_vars and scope.results[scope.result_vars[n.id][0]].size > 0:
+            return ask(ast.Name(n.id, ast.Load()), *[Demand("used", f, -1) for f in scope.result_vars[n.id]])
+        return ast.Name(n.id, ast.Load())
+    return global_name(scope, n)
+
+
+def global_name(scope: Scope, node: ast.Name) -> ast.expr:
+    """A name of the module or of Python."""
+    ref = scope.trace.globals.get(node.id)
+    if ref is None:
+        if hasattr(builtins, node.id):
+            return ast.Name(node.id, ast.Load())
+        raise HoleError(f"the name {node.id} comes from an enclosing function")
+    if ref.sort == "const":
+        value = tuple(ref.value) if ref.name == "tuple" else ref.value
+        return literal(value)
+    if ref.sort == "dtype":
+        return dtype(ref.name)
+    if ref.sort == "module" and is_standard(ref.name):
+        alias = "" if ref.name == node.id else f" as {node.id}"
+        return ask(ast.Name(node.id, ast.Load()), Demand("import", f"import {ref.name}{alias}"))
+    if ref.sort == "class" and is_standard(ref.name.rpartition(".")[0]):
+        module, _, title = ref.name.rpartition(".")
+        if module == "builtins":
+            return ast.Name(node.id, ast.Load())
+        alias = "" if title == node.id else f" as {node.id}"
+        return ask(ast.Name(node.id, ast.Load()), Demand("import", f"from {module} import {title}{alias}"))
+    if ref.sort == "class" and scope.program.is_module(ref.cls) and not scope.program.is_torch(ref.cls):
+        return ask(ast.Name(ref.name.rpartition(".")[2], ast.Load()), Demand("class", ref.cls))
+    if ref.sort == "function" and ref.fid:
+        return scope.work.function_name(scope, ref.fid)
+    if ref.sort == "function" and is_standard(ref.name.rpartition(".")[0]):
+        module, _, title = ref.name.rpartition(".")
+        return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
+    raise HoleError(f"the global {node.id} ({ref.name or ref.sort}) has no translation")
+
+
+def is_standard(module: str) -> bool:
+    """Whether a module is Python's own."""
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+@expression(ast.Attribute)
+def attribute(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Attribute, node)
+    seen, holder = scope.seen(n), scope.kinds(n.value)
+    constant = module_constant(scope, n)
+    if constant is not None:
+        return constant
+    if "device" in seen.kinds:
+        return ast.Constant(None)
+    if n.attr == "training" and "module" in holder:
+        return ast.Constant(False)
+    if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
+        return element(scope, n.value, scope.result_vars[n.value.id], n.attr)
+    if isinstance(n.value, ast.Call) and "output" in holder:
+        return element_of_call(scope, n.value, n.attr)
+    field = config_field(scope, n)
+    if field:
+        return config_read(scope, n, field)
+    if holder == {"tensor"}:
+        return tensor_attribute(scope, n)
+    if "module" in holder or (isinstance(n.value, ast.Name) and n.value.id == scope.self_name):
+        return module_attribute(scope, n)
+    if seen.callees:
+        for callee in seen.callees:
+            if callee.fid:
+                scope.work.translate(callee.fid)
+    return ask(ast.Attribute(scope.expr(n.value), n.attr, ast.Load()), Demand("name", n.attr))
+
+
+def module_constant(scope: Scope, node: ast.Attribute) -> ast.expr | None:
+    """`torch.float32`, `math.pi`, `torch.pi`: values of Python modules."""
+    if not (isinstance(node.value, ast.Name) and node.value.id not in scope.locals):
+        return None
+    ref = scope.trace.globals.get(node.value.id)
+    if ref is None or ref.sort != "module":
+        return None
+    seen = scope.seen(node)
+    if seen.kinds == {"dtype"} and len(seen.dtypes) == 1:
+        return dtype(next(iter(seen.dtypes)))
+    if is_standard(ref.name):
+        return None
+    if seen.const:
+        return literal(seen.consts[0])
+    return None
+
+
+def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
+    """A read of a config field, or of something that the config object holds without saving it."""
+    seen = scope.seen(node)
+    if seen.kinds == {"dtype"}:
+        return dtype(next(iter(seen.dtypes)))
+    if field.startswith("_"):
+        if seen.const:
+            return literal(seen.consts[0])
+        raise HoleError(f"the config's private attribute {field}")
+    if scope.program.trace.config_style == "explicit":
+        return explicit_config_read(scope, node, field)
+    config = scope.expr(node.value)
+    return ask(ast.Attribute(config, field, ast.Load()), Demand("config", field))
+
+
+def explicit_config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
+    """`self.config.x` of a class whose constructor takes each field: the root keeps its config, others the value."""
+    if scope.trace.owner in scope.program.lineage(scope.program.trace.root):
+        if scope.is_root_init:
+            return ask(quote(f"config.{field}"), Demand("config", field))
+        holder = ast.Attribute(ast.Name(scope.self_name, ast.Load()), "config", ast.Load())
+        read = ask(holder, Demand("live", scope.program.trace.root, "config"))
+        return ask(ast.Attribute(read, field, ast.Load()), Demand("config", field))
+    if scope.trace.name == "__init__" and field in scope.params:
+        return name(scope, ast.Name(field, ast.Load()))
+    demands = [Demand("registered", cls, field) for cls in holder_classes(scope, cast(ast.Attribute, node.value).value)]
+    return ask(ast.Attribute(ast.Name(scope.self_name, ast.Load()), field, ast.Load()), *demands)
+
+
+def tensor_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
+    """`x.shape`, `x.dtype`, `x.T` and the like."""
+    x = scope.expr(node.value)
+    if node.attr in ("data", "requires_grad"):
+        return x
+    if node.attr == "shape":
+        if scope.is_last(node.value):
+            return quote("(x.shape[0], x.shape[-1], *x.shape[1:-1])", x=x)
+        return ast.Attribute(x, "shape", ast.Load())
+    if node.attr in ("real", "imag"):
+        return quote(f"mx.{node.attr}(x)", x=x)
+    if node.attr in ("dtype", "ndim", "T"):
+        if node.attr == "T" and scope.is_last(node.value):
+            raise HoleError("transpose of a channels-last value")
+        return ast.Attribute(x, node.attr, ast.Load())
+    if node.attr == "mT":
+        return quote("x.swapaxes(-1, -2)", x=x)
+    raise HoleError(f"the tensor attribute {node.attr}")
+
+
+def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
+    """An attribute of a module: kept alive, and under the name that MLX allows."""
+    classes = holder_classes(scope, node.value)
+    seen = scope.seen(node)
+    torch_owned = [c for c in classes if scope.program.is_torch(c)]
+    if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
+        return torch_layer_attribute(scope, node, seen)
+    for cls in classes:
+        fid = scope.program.method(cls, node.attr)
+        if fid:
+            scope.work.translate(fid)
+    demands = [Demand("live", cls, node.attr) for cls in classes] or [Demand("name", node.attr)]
+    methods = [Demand("call", c.fid) for c in seen.callees if c.fid]
+    properties = [Demand("call", f) for f in (scope.program.method(c, node.attr) for c in classes) if f]
+    title = attribute_name(scope.program, classes, node.attr)
+    out = ast.Attribute(scope.expr(node.value), title, ast.Load())
+    return ask(out, *demands, *methods, *properties)
+
+
+def torch_layer_attribute(scope: Scope, node: ast.Attribute, seen: Any) -> ast.expr:
+    """`layer.in_features` and the like, which MLX layers do not keep: folded where it was always one number."""
+    shapes = {
+        "in_features": "x.weight.shape[1]",
+        "out_features": "x.weight.shape[0]",
+        "num_embeddings": "x.weight.shape[0]",
+        "embedding_dim": "x.weight.shape[1]",
+        "out_channels": "x.weight.shape[0]",
+    }
+    if node.attr in shapes:
+        return quote(shapes[node.attr], x=scope.expr(node.value))
+    if seen.const:
+        return literal(seen.consts[0])
+    raise HoleError(f"the attribute {node.attr} of a torch layer")

@@ -1,0 +1,156 @@
+"""Trace an expression back to config fields, so that what it decides can be checked when a port is constructed."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from portwright.codegen.quote import literal
+
+if TYPE_CHECKING:
+    from portwright.codegen.emit.scope import Scope
+
+PURE_CALLS = frozenset({"int", "float", "bool", "len", "str", "isinstance", "min", "max", "abs", "tuple", "list"})
+DEPTH = 8
+
+
+def over_config(scope: Scope, node: ast.expr, depth: int = 0) -> ast.expr | None:
+    """The expression in terms of `self.<config field>`; None when it reads anything else, or no field at all."""
+    found = rewritten(scope, node, depth)
+    found = reduced(found) if found is not None else None
+    if found is None or not any(isinstance(n, ast.Attribute) for n in ast.walk(found)):
+        return None
+    return found
+
+
+def reduced(node: ast.expr) -> ast.expr:
+    """Decide what is decided: `None is not None`, `False and x`."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+        left, right = node.left, node.comparators[0]
+        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
+            return ast.Constant((left.value is right.value) == isinstance(node.ops[0], ast.Is))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = reduced(node.operand)
+        return ast.Constant(not inner.value) if isinstance(inner, ast.Constant) else ast.UnaryOp(node.op, inner)
+    if isinstance(node, ast.BoolOp):
+        passing = isinstance(node.op, ast.And)
+        parts = [reduced(v) for v in node.values]
+        if any(isinstance(p, ast.Constant) and bool(p.value) != passing for p in parts):
+            return ast.Constant(not passing)
+        parts = [p for p in parts if not isinstance(p, ast.Constant)]
+        if not parts:
+            return ast.Constant(passing)
+        return parts[0] if len(parts) == 1 else ast.BoolOp(node.op, parts)
+    return node
+
+
+def settled(scope: Scope, test: ast.expr) -> bool:
+    """Whether a test cannot go another way, whatever the config."""
+    found = rewritten(scope, test, 0)
+    return found is not None and isinstance(reduced(found), ast.Constant)
+
+
+def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
+    if depth > DEPTH:
+        return None
+    if isinstance(node, ast.Constant):
+        return node
+    if isinstance(node, ast.Attribute):
+        return attribute(scope, node, depth)
+    if isinstance(node, ast.Name):
+        return name(scope, node, depth)
+    if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Tuple, ast.List)):
+        return compound(scope, node, depth)
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in PURE_CALLS
+        and not node.keywords
+    ):
+        args = [rewritten(scope, a, depth) for a in node.args]
+        if node.func.id == "isinstance" and isinstance(node.args[1], ast.Name):
+            if node.args[1].id not in ("str", "int", "float", "bool", "list", "tuple"):
+                return None
+            args[1] = node.args[1]
+        if all(a is not None for a in args):
+            return ast.Call(node.func, [a for a in args if a is not None], [])
+    return None
+
+
+def compound(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
+    """Operators: rewrite the operands in place on a shallow copy."""
+    fields = {}
+    for key, value in ast.iter_fields(node):
+        if isinstance(value, ast.expr):
+            new = rewritten(scope, value, depth)
+            if new is None:
+                return None
+            fields[key] = new
+        elif isinstance(value, list) and value and isinstance(value[0], ast.expr):
+            parts = [rewritten(scope, v, depth) for v in value]
+            if any(p is None for p in parts):
+                return None
+            fields[key] = parts  # type: ignore[assignment]
+        else:
+            fields[key] = value
+    return type(node)(**fields)
+
+
+def config_field(scope: Scope, node: ast.Attribute) -> str:
+    """The ModelArgs field that `config.x` reads, "" when the object is no config."""
+    if scope.kinds(node.value) != {"config"}:
+        return ""
+    return scope.program.trace.attribute_map.get(node.attr, node.attr)
+
+
+def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
+    field = config_field(scope, node)
+    if field:
+        return ast.Attribute(ast.Name("self", ast.Load()), field, ast.Load())
+    if isinstance(node.value, ast.Name) and node.value.id == scope.self_name and scope.trace.owner:
+        return own_attribute(scope, node.attr, depth)
+    return None
+
+
+def own_attribute(scope: Scope, attr: str, depth: int) -> ast.expr | None:
+    """`self.x` through its one assignment in the class's constructor."""
+    fid = scope.program.init_of(scope.trace.owner)
+    if not fid:
+        return None
+    inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
+    values = [
+        s.value
+        for s in ast.walk(inner.tree)
+        if isinstance(s, ast.Assign) and any(is_self_attribute(inner, t, attr) for t in s.targets)
+    ]
+    return rewritten(inner, values[0], depth + 1) if len(values) == 1 else None
+
+
+def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and target.attr == attr
+        and isinstance(target.value, ast.Name)
+        and target.value.id == scope.self_name
+    )
+
+
+def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
+    if node.id in scope.folded:
+        return literal(scope.folded[node.id])
+    if node.id in scope.local_literals:
+        return scope.local_literals[node.id]
+    if scope.reached_stores.get(node.id) != 1:
+        return None
+    if node.id in scope.params:
+        explicit = scope.is_root_init and scope.program.trace.config_style != "object"
+        return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load()) if explicit else None
+    values = [
+        s.value
+        for s in ast.walk(scope.tree)
+        if isinstance(s, ast.Assign)
+        and len(s.targets) == 1
+        and isinstance(s.targets[0], ast.Name)
+        and s.targets[0].id == node.id
+    ]
+    return rewritten(scope, values[0], depth + 1) if len(values) == 1 else None

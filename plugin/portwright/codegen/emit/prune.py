@@ -1,0 +1,223 @@
+"""Decide a test: keep it, or take the one way it was seen to go and say what that takes for granted."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+from portwright.codegen.emit.provenance import over_config, settled
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import Assumption, HoleError
+from portwright.codegen.quote import is_literal, plain
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Either a translated test to keep, or the value that it always has."""
+
+    test: ast.expr | None = None
+    value: bool | None = None
+    assumption: Assumption | None = None
+    guard: ast.expr | None = None  # a run-time test that is true when the port must refuse
+
+    def attach(self, node: Any) -> Any:
+        """Make the assumption (if any) count as long as `node` is in the port."""
+        return ask(node, Demand("assume", self.assumption)) if self.assumption is not None else node
+
+
+# What a test may read without depending on inputs or config: how the library or Python is set up.
+SETTINGS = frozenset(
+    {"training", "gradient_checkpointing", "is_tracing", "is_scripting", "is_compiling", "is_exporting"}
+)
+
+
+def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
+    """Judge one test. `keep`: both ways can be emitted, so a one-sided test need not be pruned."""
+    truth = scope.truth(test)
+    if len(truth) == 2:
+        return kept(scope, test)
+    if not truth:
+        return Decision(value=False)
+    value = next(iter(truth))
+    reason = why(scope, test, value)
+    if reason == "static" or settled(scope, test):
+        return Decision(value=value)
+    if keep:
+        try:
+            return kept(scope, test)
+        except HoleError:
+            pass
+    where = scope.where(test)
+    text = ast.unparse(test)
+    config = over_config(scope, test)
+    if config is not None:
+        return Decision(value=value, assumption=Assumption(where, text, value, "construction", ast.unparse(config)))
+    guard = None if reason == "given" else guard_for(scope, test, value)
+    checked = "call" if guard is not None else "no"
+    return Decision(value=value, assumption=Assumption(where, text, value, checked), guard=guard)
+
+
+def kept(scope: Scope, test: ast.expr) -> Decision:
+    """The translated test; one that became a literal is decided."""
+    translated = condition(scope, test)
+    if isinstance(translated, ast.Constant):
+        return Decision(value=bool(translated.value))
+    return Decision(test=translated)
+
+
+def condition(scope: Scope, test: ast.expr) -> ast.expr:
+    """Translate an expression that is used as a test; operands of and/or that never decide are left out."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = condition(scope, test.operand)
+        if isinstance(inner, ast.Constant):
+            return ast.Constant(not inner.value)
+        return ast.UnaryOp(ast.Not(), inner)
+    if isinstance(test, ast.BoolOp):
+        return connective(scope, test)
+    return scope.expr(test)
+
+
+def connective(scope: Scope, test: ast.BoolOp) -> ast.expr:
+    passing = isinstance(test.op, ast.And)
+    parts: list[ast.expr] = []
+    pending: list[Decision] = []
+    for operand in test.values:
+        truth = scope.truth(operand)
+        if not truth:
+            break
+        if len(truth) == 1:
+            value = next(iter(truth))
+            if why(scope, operand, value) == "static":
+                if value == passing:
+                    continue
+                parts.append(ast.Constant(value))
+                break
+            try:
+                part = condition(scope, operand)
+            except HoleError:
+                pending.append(decide(scope, operand))
+                if value == passing:
+                    continue
+                parts.append(ast.Constant(value))
+                break
+        else:
+            part = condition(scope, operand)
+        if isinstance(part, ast.Constant) and bool(part.value) == passing:
+            continue
+        parts.append(part)
+        if isinstance(part, ast.Constant):
+            break
+    if not parts:
+        out: ast.expr = ast.Constant(passing)
+    elif isinstance(parts[-1], ast.Constant):
+        out = parts[-1]
+    else:
+        out = parts[0] if len(parts) == 1 else ast.BoolOp(test.op, parts)
+    for decision in pending:
+        decision.attach(out)
+    return out
+
+
+def why(scope: Scope, test: ast.expr, value: bool) -> str:
+    """Why a one-sided test goes its way: "static" (it cannot go another), "given", or "" (it may)."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return why(scope, test.operand, not value)
+    if isinstance(test, ast.BoolOp):
+        return why_connective(scope, test, value)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
+        return why_identity(scope, test)
+    if is_setting(scope, test):
+        return "static"
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in ("hasattr", "callable"):
+        return "static"
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id == "isinstance":
+        return "static" if scope.kinds(test.args[0]) & {"tensor", "module", "callable", "config", "output"} else ""
+    if scope.kinds(test) <= {"module", "callable", "device"} and scope.kinds(test):
+        return "static"
+    if isinstance(test, ast.Compare) and any(
+        scope.kinds(x) & {"dtype", "device"} for x in (test.left, *test.comparators)
+    ):
+        return "static"
+    try:
+        translated = scope.expr(test)
+    except HoleError:
+        return ""
+    if is_literal(translated):
+        return "static"
+    if isinstance(translated, ast.Compare) and all(is_literal(x) for x in (translated.left, *translated.comparators)):
+        return "static"
+    return ""
+
+
+def why_connective(scope: Scope, test: ast.BoolOp, value: bool) -> str:
+    decided_by_one = value != isinstance(test.op, ast.And)
+    reasons = []
+    for operand in test.values:
+        truth = scope.truth(operand)
+        if not truth:
+            break
+        reasons.append(why(scope, operand, value) if truth == {value} else "")
+    if decided_by_one:
+        return "static" if "static" in reasons else ""
+    return "static" if reasons and all(r == "static" for r in reasons) else ""
+
+
+def why_identity(scope: Scope, test: ast.Compare) -> str:
+    """`x is None`: static when x is a literal in the port, or is made inside it and never None."""
+    subject = test.left
+    if not (isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None):
+        return ""
+    try:
+        if isinstance(scope.expr(subject), ast.Constant):
+            return "static"
+    except HoleError:
+        return "given"
+    kinds = scope.kinds(subject)
+    if "none" in kinds:
+        return ""
+    if kinds & {"tensor", "module", "callable", "output", "config"}:
+        return "static"
+    return "static" if over_config(scope, subject) is None else ""
+
+
+def is_setting(scope: Scope, test: ast.expr) -> bool:
+    """Whether a test asks about training, tracing or the like, which a port for inference has no use for."""
+    if isinstance(test, ast.Attribute):
+        return test.attr in SETTINGS
+    if isinstance(test, ast.Call):
+        callees = scope.seen(test).callees
+        names = {c.name for c in callees}
+        return (
+            bool(callees)
+            and (names <= SETTINGS or all(c.torch and c.name.startswith("is_") for c in callees))
+            and not (any(scope.kinds(a) & {"tensor"} for a in test.args))
+        )
+    return False
+
+
+def guard_for(scope: Scope, test: ast.expr, value: bool) -> ast.expr | None:
+    """The test, true when the port was not generated for what happens; None where it cannot be asked."""
+    try:
+        translated = condition(scope, test)
+    except HoleError:
+        return None
+    if isinstance(translated, ast.Constant) or plain(translated) is not None:
+        return None
+    return negated(translated) if value else translated
+
+
+OPPOSITE = {
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+
+
+def negated(node: ast.expr) -> ast.expr:
+    """The opposite test, without a `not` where an operator says it."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return node.operand
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        return ast.Compare(node.left, [OPPOSITE[type(node.ops[0])]()], node.comparators)
+    return ast.UnaryOp(ast.Not(), node)

@@ -1,0 +1,213 @@
+"""The context in which one function is translated: its observations, the facts, and what it asks of others."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from portwright.codegen.facts.record import Facts
+from portwright.codegen.facts.returns import Result
+from portwright.codegen.holes import HoleError
+from portwright.codegen.program import NOTHING, Function, Program
+from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.trace import Plain, Seen
+
+if TYPE_CHECKING:
+    from portwright.codegen.emit.work import Work
+
+Expression = Callable[["Scope", ast.expr], ast.expr]
+Statement = Callable[["Scope", ast.stmt], list[ast.stmt]]
+EXPRESSIONS: dict[type, Expression] = {}
+STATEMENTS: dict[type, Statement] = {}
+
+DTYPES = {"float64": "float32", "int64": "int32", "bool": "bool_", "complex128": "complex64", "int16": "int16"}
+
+
+def expression(*kinds: type) -> Callable[[Expression], Expression]:
+    """Register the translation of a kind of expression."""
+
+    def register(f: Expression) -> Expression:
+        EXPRESSIONS.update(dict.fromkeys(kinds, f))
+        return f
+
+    return register
+
+
+def statement(*kinds: type) -> Callable[[Statement], Statement]:
+    """Register the translation of a kind of statement."""
+
+    def register(f: Statement) -> Statement:
+        STATEMENTS.update(dict.fromkeys(kinds, f))
+        return f
+
+    return register
+
+
+class Scope:
+    """One function being translated."""
+
+    def __init__(self, work: Work, function: Function) -> None:
+        self.work = work
+        self.function = function
+        self.trace = function.trace
+        self.tree = function.tree
+        self.params = function.parameters
+        self.self_name = self.params[0] if function.is_method and self.params else ""
+        self.reached_stores = count_stores(self, self.tree.body)
+        self.folded: dict[str, Plain] = {}
+        self.local_literals: dict[str, ast.expr] = {}
+        self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
+        self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now
+        self.vararg = ""
+        self.locals = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        self.locals |= {a.arg for n in ast.walk(self.tree) if isinstance(n, ast.arguments) for a in all_args(n)}
+        self.locals |= {n.name for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)} - {self.tree.name}
+        self.nested = 0
+        self.random_is_zero = 0  # inside a parameter's initial value
+        self.result_vars: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def program(self) -> Program:
+        return self.work.program
+
+    @property
+    def facts(self) -> Facts:
+        return self.work.facts
+
+    @property
+    def results(self) -> Mapping[str, Result]:
+        return self.work.results
+
+    @property
+    def is_root_init(self) -> bool:
+        return self.trace.fid == self.program.trace.init
+
+    @property
+    def is_root_entry(self) -> bool:
+        return self.trace.fid == self.program.trace.entry
+
+    def where(self, node: ast.AST | None = None) -> str:
+        line = self.trace.line + getattr(node, "lineno", 1) - 1
+        return f"{self.trace.fid.partition(':')[2]}:{line}"
+
+    # -- observations ------------------------------------------------------------------------------------
+
+    def seen(self, node: ast.AST | None) -> Seen:
+        return self.function.seen(node) if node is not None else NOTHING
+
+    def kinds(self, node: ast.AST | None) -> frozenset[str]:
+        """What kinds of values an expression had; literals know theirs."""
+        if isinstance(node, ast.Starred):
+            return self.kinds(node.value)
+        if isinstance(node, ast.Constant):
+            return frozenset({"none" if node.value is None else type(node.value).__name__})
+        return self.seen(node).kinds
+
+    def is_tensor(self, node: ast.AST | None) -> bool:
+        return self.kinds(node) == {"tensor"}
+
+    def rank(self, node: ast.AST | None) -> int | None:
+        """The rank of a tensor, None when it was not always the same."""
+        ranks = self.seen(node).ranks
+        return next(iter(ranks)) if len(ranks) == 1 else None
+
+    def truth(self, test: ast.expr) -> frozenset[bool]:
+        if isinstance(test, ast.Constant):
+            return frozenset({bool(test.value)})
+        return self.seen(test).truth
+
+    def is_last(self, node: ast.AST | None) -> bool:
+        """Whether a tensor is held channels-last in the port. Raises HoleError when it was both."""
+        if getattr(node, "first", False):
+            return False  # its value has been brought to channels-first
+        tags = self.seen(node).tags
+        if len(tags) > 1:
+            raise HoleError("mixed layout: sometimes channels-last, sometimes not")
+        return tags == {"cl"}
+
+    # -- translation -------------------------------------------------------------------------------------
+
+    def expr(self, node: ast.expr) -> ast.expr:
+        """The MLX tree of one expression. Raises HoleError when it cannot be translated."""
+        translate = EXPRESSIONS.get(type(node))
+        if translate is None:
+            raise HoleError(f"no translation for the expression {type(node).__name__}")
+        if self.seen(node).always_none and isinstance(node, (ast.Attribute, ast.Subscript)):
+            return self.none(node)
+        return translate(self, node)
+
+    def none(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
+        """An attribute or item that was always None. It may not have to be: then the port takes that for granted."""
+        from portwright.codegen.emit.provenance import over_config
+        from portwright.codegen.facts.record import Demand, ask
+        from portwright.codegen.holes import Assumption
+
+        if self.kinds(node.value) & {"output", "tuple"}:
+            return ast.Constant(None)
+        text = f"{ast.unparse(node)} is None"
+        config = over_config(self, node)
+        checked = "construction" if config is not None else "no"
+        check = f"{ast.unparse(config)} is None" if config is not None else ""
+        return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))  # type: ignore[no-any-return]
+
+    def statement(self, node: ast.stmt) -> list[ast.stmt]:
+        """The MLX statements of one statement; each remembers the source line that it came from."""
+        translate = STATEMENTS.get(type(node))
+        if translate is None:
+            raise HoleError(f"no translation for the statement {type(node).__name__}")
+        out = translate(self, node)
+        for s in out:
+            if not hasattr(s, "origin"):
+                s.origin = node.lineno  # type: ignore[attr-defined]
+        return out
+
+    def known(self, node: ast.expr | None) -> ast.expr | None:
+        """The expression's value where it was always one plain value, else the expression itself."""
+        seen = self.seen(node)
+        return literal(seen.consts[0]) if seen.const else node
+
+    def global_(self, name: str):  # type: ignore[no-untyped-def]
+        return self.trace.globals.get(name) if name not in self.locals else None
+
+    def note_assignment(self, target: ast.expr, value: ast.expr) -> None:
+        """Remember names that are assigned once, to a literal."""
+        if isinstance(target, ast.Name) and self.reached_stores.get(target.id) == 1 and not self.nested:
+            if is_literal(value) and isinstance(value, ast.Constant):
+                self.local_literals[target.id] = value
+
+
+def all_args(a: ast.arguments) -> list[ast.arg]:
+    return [x for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if x]
+
+
+def count_stores(scope: Scope, body: list[ast.stmt]) -> dict[str, int]:
+    """How often each name is bound by code that ran (branches never taken are left out)."""
+    counts: dict[str, int] = dict.fromkeys(scope.params, 1)
+
+    def walk(statements: list[ast.stmt], weight: int) -> None:
+        for s in statements:
+            if isinstance(s, ast.If):
+                truth = scope.truth(s.test)
+                for part, taken in ((s.body, True), (s.orelse, False)):
+                    if taken in truth:
+                        walk(part, weight)
+                bind(s.test, weight)
+            elif isinstance(s, (ast.For, ast.While)):
+                bind(s.target if isinstance(s, ast.For) else s.test, 2)
+                walk(s.body, 2)
+                walk(s.orelse, weight)
+            elif isinstance(s, (ast.With, ast.Try)):
+                walk(s.body, weight)
+                for handler in getattr(s, "handlers", []):
+                    walk(handler.body, weight)
+            else:
+                bind(s, weight)
+
+    def bind(node: ast.AST, weight: int) -> None:
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del)):
+                counts[n.id] = counts.get(n.id, 0) + weight
+
+    walk(body, 1)
+    return counts

@@ -1,0 +1,325 @@
+"""Statements: assignments, branches, loops, returns. An unknown statement is a hole, never nothing."""
+
+from __future__ import annotations
+
+import ast
+from typing import cast
+
+from portwright.codegen.emit.assign import assign, target
+from portwright.codegen.emit.effects import expression_statement
+from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.scope import Scope, statement
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError, marker, raise_error, raising
+from portwright.codegen.layout import to_first
+
+
+def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Translate statements in order; one that cannot be becomes a hole of its own."""
+    out: list[ast.stmt] = []
+    for s in statements:
+        try:
+            out += scope.statement(s)
+        except HoleError as error:
+            out += hole(scope, s, str(error))
+        if out and isinstance(out[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break)):
+            break
+    return out
+
+
+def hole(scope: Scope, source: ast.stmt, reason: str) -> list[ast.stmt]:
+    """A hole in an assignment counts only if its value is read; any other counts at once."""
+    if (
+        isinstance(source, ast.Assign)
+        and len(source.targets) == 1
+        and isinstance(source.targets[0], (ast.Name, ast.Tuple))
+    ):
+        try:
+            made: ast.stmt = ast.Assign([target(scope, source.targets[0])], marker(source, reason))
+        except HoleError:
+            made = raising(source, reason)
+    else:
+        made = raising(source, reason)
+    made.origin = source.lineno  # type: ignore[attr-defined]
+    return [made]
+
+
+@statement(ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
+def nothing(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    return []
+
+
+@statement(ast.Assert)
+def assertion(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    """Held in every run; the reference refuses what breaks it, so the port need not repeat it."""
+    return []
+
+
+@statement(ast.Delete)
+def delete(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    if all(isinstance(t, ast.Name) for t in cast(ast.Delete, node).targets):
+        return []
+    raise HoleError("deletes an item or attribute")
+
+
+@statement(ast.Continue, ast.Break)
+def jump(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    return [type(node)()]
+
+
+@statement(ast.Raise)
+def raise_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    return [reference_error(scope, cast(ast.Raise, node))]
+
+
+def reference_error(scope: Scope, node: ast.Raise) -> ast.Raise:
+    """The reference's own error; its message loses what the port cannot compute."""
+    kind, message = "ValueError", ""
+    if isinstance(node.exc, ast.Call):
+        if isinstance(node.exc.func, ast.Name):
+            kind = node.exc.func.id
+        if node.exc.args and isinstance(node.exc.args[0], (ast.Constant, ast.JoinedStr)):
+            message = flat_message(node.exc.args[0])
+    return raise_error(kind if kind in ("ValueError", "TypeError", "NotImplementedError") else "ValueError", message)
+
+
+def flat_message(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    parts = cast(ast.JoinedStr, node).values
+    return "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in parts)
+
+
+@statement(ast.Expr)
+def expression_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    return expression_statement(scope, cast(ast.Expr, node).value)
+
+
+@statement(ast.Assign)
+def assignment(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.Assign, node)
+    return assign(scope, n.targets, n.value)
+
+
+@statement(ast.AugAssign)
+def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    """`x += e` on a name makes a new value in MLX; a tensor that others may see cannot be changed in place."""
+    n = cast(ast.AugAssign, node)
+    t = n.target
+    binary = ast.copy_location(ast.BinOp(loaded(t), n.op, n.value), n)
+    if isinstance(t, ast.Name):
+        left, right = scope.expr(loaded(t)), scope.expr(n.value)
+        if scope.is_last(loaded(t)):
+            from portwright.codegen.emit.expressions import meet
+
+            right = meet(scope, n.value, right, scope.rank(loaded(t)))
+        scope.local_literals.pop(t.id, None)
+        return (
+            [ast.AugAssign(ast.Name(t.id, ast.Store()), n.op, right)]
+            if isinstance(left, ast.Name)
+            else [ast.Assign([ast.Name(t.id, ast.Store())], ast.BinOp(left, n.op, right))]
+        )
+    if isinstance(t, ast.Subscript):
+        return [ast.AugAssign(target(scope, t), n.op, scope.expr(n.value))]
+    del binary
+    raise HoleError("in-place change of an attribute")
+
+
+def loaded(node: ast.expr) -> ast.expr:
+    """A store target, as the expression that reads it."""
+    if isinstance(node, ast.Name):
+        out: ast.expr = ast.Name(node.id, ast.Load())
+        out.number = getattr(node, "number", -1)  # type: ignore[attr-defined]
+        return out
+    return node
+
+
+@statement(ast.If)
+def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.If, node)
+    truth = scope.truth(n.test)
+    if not truth:
+        raise HoleError("a test that never ran")
+    decision = decide(scope, n.test)
+    if decision.value is None:
+        assert decision.test is not None
+        return two_sided(scope, n, decision.test)
+    taken, other = (n.body, n.orelse) if decision.value else (n.orelse, n.body)
+    out = block(scope, taken)
+    if decision.assumption is None:
+        return out
+    validation = bool(other) and all(is_refusal(s) for s in other)
+    if validation and decision.assumption.checked == "construction":
+        return out  # the reference itself refuses such a config
+    check = refuse(scope, n, decision.guard, other if validation else [])
+    check.assumption = None if validation else decision.assumption  # type: ignore[attr-defined]
+    check.bound = bound_names(n)  # type: ignore[attr-defined]
+    check.effects = any(has_effect(scope, s) for s in (*n.body, *n.orelse))  # type: ignore[attr-defined]
+    if validation and decision.guard is None:
+        return out
+    return [check, *out]
+
+
+def two_sided(scope: Scope, n: ast.If, test: ast.expr) -> list[ast.stmt]:
+    body, orelse = block(scope, n.body), block(scope, n.orelse)
+    if not body and not orelse:
+        return []
+    if not body:
+        from portwright.codegen.emit.prune import negated
+
+        return [ast.If(negated(test), orelse, [])]
+    return [ast.If(test, body, orelse)]
+
+
+def refuse(scope: Scope, n: ast.If, guard: ast.expr | None, validation: list[ast.stmt]) -> ast.stmt:
+    """The statement that stands for an assumption: a run-time refusal where one can be asked, else a marker."""
+    if guard is None:
+        made: ast.stmt = ast.Expr(ast.Constant("assumption"))
+        made.marker = True  # type: ignore[attr-defined]
+    else:
+        own = next((s for s in validation if isinstance(s, ast.Raise)), None)
+        text = f"not ported: {ast.unparse(n.test)} was seen one way only"
+        error = reference_error(scope, own) if own is not None else raise_error("NotImplementedError", text)
+        made = ast.If(guard, [error], [])
+    made.origin = n.lineno  # type: ignore[attr-defined]
+    return made
+
+
+def is_refusal(s: ast.stmt) -> bool:
+    """A statement that only raises or logs."""
+    if isinstance(s, ast.Raise):
+        return True
+    return isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and "warn" in ast.unparse(s.value.func)
+
+
+def has_effect(scope: Scope, s: ast.stmt) -> bool:
+    """Whether a statement does more than bind local names and attributes that nothing reads."""
+    for n in ast.walk(s):
+        if isinstance(n, (ast.Return, ast.Continue, ast.Break, ast.Delete)):
+            return True
+        if (
+            isinstance(n, ast.Attribute)
+            and isinstance(n.ctx, ast.Store)
+            and scope.facts.reads((scope.trace.owner,), n.attr)
+        ):
+            return True
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
+            return True
+        if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and not is_refusal(n):
+            return True
+    return False
+
+
+def bound_names(node: ast.AST) -> frozenset[str]:
+    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+
+
+@statement(ast.While)
+def while_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.While, node)
+    if True not in scope.truth(n.test):
+        return []
+    scope.nested += 1
+    out = ast.While(scope.expr(n.test), block(scope, n.body), [])
+    scope.nested -= 1
+    return [out]
+
+
+@statement(ast.For)
+def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.For, node)
+    scope.nested += 1
+    body = block(scope, n.body)
+    scope.nested -= 1
+    if n.orelse:
+        raise HoleError("for ... else")
+    return [counted(ast.For(target(scope, n.target), scope.expr(n.iter), body, []))] if body else []
+
+
+def counted(loop: ast.For) -> ast.For:
+    """`for i, x in enumerate(xs)` with i unread is `for x in xs`."""
+    t, i = loop.target, loop.iter
+    if isinstance(t, ast.Tuple) and isinstance(t.elts[0], ast.Name) and isinstance(i, ast.Call):
+        if isinstance(i.func, ast.Name) and i.func.id == "enumerate" and len(i.args) == 1 and len(t.elts) == 2:
+            loop.counter = t.elts[0].id  # type: ignore[attr-defined]
+    return loop
+
+
+@statement(ast.With)
+def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    """Contexts that set autocast, gradients or profiling change no number here; any other is a hole."""
+    n = cast(ast.With, node)
+    quiet = ("autocast", "no_grad", "enable_grad", "profile", "maybe_autocast", "set_grad_enabled", "inference_mode")
+    for item in n.items:
+        text = ast.unparse(item.context_expr)
+        if not any(q in text for q in quiet):
+            raise HoleError(f"the context {text}")
+    return block(scope, n.body)
+
+
+@statement(ast.FunctionDef)
+def nested_function(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.FunctionDef, node)
+    scope.nested += 1
+    body = block(scope, n.body)
+    scope.nested -= 1
+    return [ast.FunctionDef(n.name, bare_arguments(n.args), body or [ast.Pass()], [], None, type_params=[])]  # type: ignore[call-arg,unused-ignore]
+
+
+def bare_arguments(a: ast.arguments) -> ast.arguments:
+    """Arguments without annotations."""
+    bare = [[ast.arg(x.arg) for x in part] for part in (a.posonlyargs, a.args, a.kwonlyargs)]
+    vararg = ast.arg(a.vararg.arg) if a.vararg else None
+    kwarg = ast.arg(a.kwarg.arg) if a.kwarg else None
+    return ast.arguments(bare[0], bare[1], vararg, bare[2], a.kw_defaults, kwarg, a.defaults)
+
+
+@statement(ast.Return)
+def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
+    n = cast(ast.Return, node)
+    if n.value is None:
+        return [ast.Return(None)]
+    if scope.nested:
+        return [ast.Return(scope.expr(n.value))]
+    fid, value = scope.trace.fid, n.value
+    result = scope.results.get(fid)
+    if result is None:
+        return [ast.Return(outward(scope, value))]
+    elements = returned_elements(scope, value)
+    used = scope.work.used(fid)
+    if elements is None:
+        return [pass_through(scope, cast(ast.Call, value), used)]
+    out = [outward(scope, e) for i, e in enumerate(elements) if i in used]
+    if scope.is_root_entry:
+        out = [e for e in out if not (isinstance(e, ast.Constant) and e.value is None)]
+    if len(out) == 1:
+        return [ast.Return(out[0])]
+    return [ast.Return(ast.Tuple(out, ast.Load()) if out else None)]
+
+
+def outward(scope: Scope, value: ast.expr) -> ast.expr:
+    """A returned expression; the root gives the reference's own layout."""
+    translated = scope.expr(value)
+    if scope.is_root_entry and "tensor" in scope.kinds(value) and scope.is_last(value):
+        return to_first(translated, scope.rank(value) or 0)
+    return translated
+
+
+def returned_elements(scope: Scope, value: ast.expr) -> list[ast.expr] | None:
+    """The parts of a returned tuple or model output, in order; None when a call's result is handed on."""
+    if isinstance(value, ast.Tuple):
+        return value.elts
+    seen = scope.seen(value)
+    assert isinstance(value, ast.Call)
+    if "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
+        given = {k.arg: k.value for k in value.keywords if k.arg}
+        given |= dict(zip(seen.fields, value.args, strict=False))
+        return [given[f] for f in seen.fields if f in seen.keys]
+    return None
+
+
+def pass_through(scope: Scope, value: ast.Call, used: frozenset[int]) -> ast.Return:
+    """`return f(x)`: what is used of this function's result is used of f's."""
+    translated = scope.work.call(scope, value)
+    fids = [c.fid for c in scope.seen(value).callees]
+    return ask(ast.Return(translated), *[Demand("used", f, i) for f in fids for i in used])

@@ -1,0 +1,96 @@
+"""Subscripts: slices of tensors in both layouts, elements of results and shapes."""
+
+from __future__ import annotations
+
+import ast
+from typing import cast
+
+from portwright.codegen.emit.modules import activation_value
+from portwright.codegen.emit.results import element, element_of_call, result_callees
+from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import last_axis, to_first, to_last
+from portwright.codegen.quote import plain, quote
+
+
+def subscript_slice(scope: Scope, node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.Tuple):
+        return ast.Tuple([subscript_slice(scope, e) for e in node.elts], ast.Load())
+    if isinstance(node, ast.Slice):
+        lower, upper, step = [scope.expr(x) if x else None for x in (node.lower, node.upper, node.step)]
+        if isinstance(lower, ast.Constant) and lower.value == 0 and step is None:
+            lower = None
+        return ast.Slice(lower, upper, step)
+    return scope.expr(node)
+
+
+def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:
+    """The tensor whose shape an expression is (`x.shape`, `x.size()`), or None."""
+    if isinstance(node, ast.Attribute) and node.attr == "shape" and scope.is_tensor(node.value):
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
+        if not node.args and not node.keywords and scope.is_tensor(node.func.value):
+            return node.func.value
+    return None
+
+
+@expression(ast.Subscript)
+def subscript(scope: Scope, node: ast.expr) -> ast.expr:
+    n = cast(ast.Subscript, node)
+    index = n.slice
+    if isinstance(index, ast.Constant) or isinstance(index, ast.UnaryOp):
+        key = plain(index)
+        if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
+            return element(scope, n.value, scope.result_vars[n.value.id], key)
+        if isinstance(n.value, ast.Call) and result_callees(scope, n.value):
+            return element_of_call(scope, n.value, key)
+    activation = activation_value(scope, n)
+    if activation is not None:
+        return activation
+    shape = shape_of(scope, n.value)
+    if shape is not None and scope.is_last(shape):
+        return item_of_last_shape(scope, n, shape)
+    if scope.is_tensor(n.value):
+        return tensor_item(scope, n)
+    return ast.Subscript(scope.expr(n.value), subscript_slice(scope, index), ast.Load())
+
+
+def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.expr:
+    """`x.shape[i]` of a value that is held channels-last."""
+    x, rank, index = scope.expr(shape), scope.rank(shape), plain(n.slice)
+    if rank is None:
+        raise HoleError("shape of a channels-last value of several ranks")
+    if isinstance(index, int):
+        place = last_axis(index, rank)
+        return quote("x.shape[i]", x=x, i=ast.Constant(place) if place < rank - 1 else quote("-1"))
+    if isinstance(n.slice, ast.Slice) and n.slice.upper is None and n.slice.step is None:
+        if plain(n.slice.lower) in (2, 2 - rank):
+            return quote("x.shape[1:-1]", x=x)
+    return quote("(x.shape[0], x.shape[-1], *x.shape[1:-1])[i]", x=x, i=subscript_slice(scope, n.slice))
+
+
+def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
+    """An item or slice of a tensor."""
+    for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
+        if "tensor" in scope.kinds(part) and "bool" in scope.seen(part).dtypes:
+            raise HoleError("boolean mask indexing has a data-dependent shape")
+    x, rank = scope.expr(n.value), scope.rank(n.value)
+    last, out_last = scope.is_last(n.value), scope.is_last(n)
+    if not last and not out_last:
+        return ast.Subscript(x, subscript_slice(scope, n.slice), ast.Load())
+    out_rank = scope.rank(n)
+    if rank is None or out_rank is None:
+        raise HoleError("a slice of a channels-last value of several ranks")
+    parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
+    if last and out_last and all(isinstance(p, ast.Slice) for p in parts):
+        moved = [subscript_slice(scope, p) for p in parts] + [ast.Slice() for _ in range(rank - len(parts))]
+        moved = [moved[0], *moved[2:], moved[1]]
+        while (
+            len(moved) > 1
+            and isinstance(moved[-1], ast.Slice)
+            and not (moved[-1].lower or moved[-1].upper or moved[-1].step)
+        ):
+            moved.pop()
+        return ast.Subscript(x, moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load()), ast.Load())
+    item = ast.Subscript(to_first(x, rank) if last else x, subscript_slice(scope, n.slice), ast.Load())
+    return to_last(item, out_rank) if out_last else item

@@ -1,0 +1,31 @@
+"""Calls of the form `super().method(...)`."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.units import unit_call
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import quote
+
+
+def is_super(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+
+
+def is_super_call(n: ast.AST) -> bool:
+    return isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_super(n.func.value)
+
+
+def super_call(scope: Scope, n: ast.Call) -> ast.expr:
+    """A rewritten base's method, or a torch layer's forward."""
+    assert isinstance(n.func, ast.Attribute)
+    callees = scope.seen(n).callees
+    if callees and all(c.fid for c in callees):
+        title = "__call__" if n.func.attr == "forward" else n.func.attr
+        return unit_call(scope, n, callees, function=quote(f"super().{title}"))
+    if n.func.attr == "forward" and len(n.args) == 1 and not n.keywords and scope.seen(n).tags == {""}:
+        if scope.seen(n.args[0]).tags == {""}:
+            return ast.Call(quote("super().__call__"), [scope.expr(n.args[0])], [])
+    raise HoleError(f"super().{n.func.attr} of a class that is not rewritten")

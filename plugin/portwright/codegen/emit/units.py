@@ -1,0 +1,184 @@
+"""Calls of rewritten functions: only the arguments that the callee still reads are passed."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from portwright.codegen.emit.results import result_callees
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+from portwright.codegen.program import Function
+from portwright.codegen.quote import is_literal, plain
+from portwright.codegen.tidy.inline import inlined
+from portwright.codegen.trace import Callee
+
+VARIES = "varies"
+
+
+@dataclass
+class Arguments:
+    """What a call site gives, by the callee's parameter names."""
+
+    named: dict[str, ast.expr]  # parameter -> source expression
+    positional: list[str]  # parameters given by position, in order
+    star: list[ast.expr]  # what goes to *args
+    dynamic: list[ast.expr]  # `**x` that is no literal dict
+
+
+def bind(scope: Scope, n: ast.Call, callee: Function, skip_self: bool) -> Arguments:
+    """Match a call's arguments to the callee's parameters. Raises HoleError on what only run time could match."""
+    a = callee.tree.args
+    places = [x.arg for x in (*a.posonlyargs, *a.args)][1 if skip_self else 0 :]
+    out = Arguments({}, [], [], [])
+    for index, value in enumerate(n.args):
+        if isinstance(value, ast.Starred):
+            if index >= len(places) and a.vararg:
+                out.star.append(value)
+                continue
+            raise HoleError("*arguments of a rewritten function")
+        if index < len(places):
+            out.named[places[index]] = value
+            out.positional.append(places[index])
+        else:
+            out.star.append(value)
+    for k in n.keywords:
+        if k.arg is not None:
+            out.named[k.arg] = k.value
+        elif isinstance(k.value, ast.Dict) and all(isinstance(q, ast.Constant) for q in k.value.keys):
+            out.named |= {q.value: v for q, v in zip(k.value.keys, k.value.values, strict=True)}  # type: ignore[union-attr]
+        else:
+            out.dynamic.append(k.value)
+    return out
+
+
+def unit_call(
+    scope: Scope, n: ast.Call, callees: tuple[Callee, ...], function: ast.expr | None = None, constructs: str = ""
+) -> ast.expr:
+    """Emit the call. With several callees they keep the same parameters and the call stays as dynamic as it was."""
+    work = scope.work
+    fids = tuple(sorted({c.fid for c in callees}))
+    for fid in fids:
+        work.translate(fid)
+    kept: list[str] = []
+    for fid in fids:
+        kept += [q for q in work.kept(fid) if q not in kept]
+    first = work.program.functions[fids[0]]
+    given = bind(scope, n, first, skip_self=first.trace.binding in ("method", "class"))
+    demands = [Demand("call", f) for f in fids]
+    if len(fids) > 1:
+        demands += [Demand("forced", f, tuple(kept)) for f in fids] + [Demand("group", fids)]
+        check_alike(scope, n, callees)
+    demands += [d for fid in fids for d in evidence(scope, n, work.program.functions[fid], given)]
+    args, keywords = arguments(scope, n, given, kept, first)
+    if function is None:
+        function = callee_expression(scope, n, callees, first)
+    out = ask(ast.Call(function, args, keywords), *demands)
+    if not constructs:
+        replaced = inlined(work, fids, out) if len(fids) == 1 else None
+        if replaced is not None:
+            out = ask(replaced, *[d for d in demands if d.kind != "call"])
+        if result_callees(scope, n):
+            out.result_of = fids  # type: ignore[attr-defined]
+    return out  # type: ignore[no-any-return]
+
+
+def arguments(
+    scope: Scope, n: ast.Call, given: Arguments, kept: list[str], callee: Function
+) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """The arguments that are passed on, positional where the reference has them so."""
+    args: list[ast.expr] = []
+    keywords: list[ast.keyword] = []
+    in_order = [q for q in callee.parameters if q in kept]
+    for q in given.positional:
+        if q in kept:
+            if in_order[len(args) : len(args) + 1] == [q] and not keywords:
+                args.append(scope.expr(given.named[q]))
+            else:
+                keywords.append(ast.keyword(q, scope.expr(given.named[q])))
+    args += [scope.expr(v) for v in given.star] if scope.work.vararg(callee.fid) else []
+    keywords += [
+        ast.keyword(q, scope.expr(v)) for q, v in given.named.items() if q in kept and q not in given.positional
+    ]
+    seen = scope.seen(n)
+    for q in kept:
+        if q in given.named or q not in seen.starred or not given.dynamic:
+            continue
+        keywords.append(ast.keyword(q, from_keywords(scope, given.dynamic, q)))
+    return args, keywords
+
+
+def from_keywords(scope: Scope, dynamic: list[ast.expr], name: str) -> ast.expr:
+    """An argument that arrived through `**kwargs`: named from here on."""
+    if len(dynamic) != 1:
+        raise HoleError(f"{name} arrives through several ** arguments")
+    source = dynamic[0]
+    a = scope.tree.args
+    if isinstance(source, ast.Name) and a.kwarg and source.id == a.kwarg.arg:
+        if name not in scope.params and name not in scope.extra_params:
+            scope.extra_params.append(name)
+        return ast.Name(name, ast.Load())
+    return ast.Subscript(scope.expr(source), ast.Constant(name), ast.Load())
+
+
+def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> list[Demand]:
+    """What this call site says about each parameter that was always one value: that literal, or that it varies."""
+    out = []
+    for q in callee.parameters:
+        seen = callee.trace.params.get(q)
+        if seen is None or not seen.const:
+            continue
+        if q in given.named:
+            try:
+                value = scope.expr(given.named[q])
+            except HoleError:
+                value = ast.Name(VARIES, ast.Load())
+            said = repr(plain(value)) if is_literal(value) else VARIES
+        elif q in scope.seen(n).starred:
+            said = keyword_evidence(scope, q)
+        elif q in callee.trace.defaults:
+            said = repr(callee.trace.defaults[q])
+        else:
+            continue
+        out.append(Demand("arg", callee.fid, q, said))
+    return out
+
+
+def keyword_evidence(scope: Scope, name: str) -> str:
+    """A parameter that arrives through our own **kwargs is as constant as it is there."""
+    return repr(scope.folded[name]) if name in scope.folded else VARIES
+
+
+def check_alike(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> None:
+    """Several callees may share a call only where run time picks the right one by itself."""
+    sorts = {c.sort for c in callees}
+    if sorts == {"module"} or (sorts == {"method"} and isinstance(n.func, ast.Attribute)):
+        if len({scope.results.get(c.fid) for c in callees}) > 1:
+            raise HoleError("callees that return different numbers of values")
+        return
+    raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
+
+
+def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], callee: Function) -> ast.expr:
+    """What is called: the submodule, the method, or the function by its own name whatever the variable was."""
+    sort = callees[0].sort
+    f = n.func
+    if sort == "module":
+        return scope.expr(f)
+    if sort == "method" and isinstance(f, ast.Attribute):
+        if callee.trace.binding == "class" or (callee.trace.owner and "module" not in scope.kinds(f.value)):
+            is_self = isinstance(f.value, ast.Name) and f.value.id == scope.self_name
+            if not is_self:
+                raise HoleError(f"the method {f.attr} of an object that is no module")
+        title = scope.work.function_title(callee.fid)
+        return ast.Attribute(scope.expr(f.value), title, ast.Load())
+    if sort == "function" and not callee.trace.owner:
+        return scope.work.function_name(scope, callee.fid)
+    if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
+        return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
+    if sort == "object":
+        return scope.work.function_name(scope, callee.fid)
+    if sort == "function" and isinstance(f, ast.Attribute):
+        return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
+    raise HoleError(f"a call of {callee.trace.name} through {ast.unparse(f)}")

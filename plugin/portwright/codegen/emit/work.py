@@ -1,0 +1,271 @@
+"""One pass over the program: translates functions on demand, callee before caller, under fixed facts."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from portwright.codegen.emit.calls import emit_call
+from portwright.codegen.emit.results import result_variables
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.statements import block
+from portwright.codegen.facts.record import ALL, Demand, Facts, ask, demands_in
+from portwright.codegen.facts.returns import Result
+from portwright.codegen.holes import Assumption, Hole
+from portwright.codegen.idioms.proofs import Norm, Proofs
+from portwright.codegen.program import Program
+from portwright.codegen.quote import loads, stores
+from portwright.codegen.tidy.copies import without_copies
+from portwright.codegen.tidy.narrow import narrowed
+from portwright.codegen.tidy.sweep import swept
+
+
+@dataclass
+class Finished:
+    """One translated function."""
+
+    fid: str
+    body: list[ast.stmt]
+    kept: list[str]
+    vararg: str
+    is_method: bool
+    holes: list[Hole] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
+    demands: list[Demand] = field(default_factory=list)
+
+    @property
+    def inlinable(self) -> bool:
+        return (
+            not self.is_method
+            and len(self.body) == 1
+            and isinstance(self.body[0], ast.Return)
+            and (self.body[0].value is not None and not self.holes)
+        )
+
+
+class Work:
+    """The state of one pass."""
+
+    def __init__(self, program: Program, facts: Facts, results: Mapping[str, Result], proofs: Proofs) -> None:
+        self.program = program
+        self.facts = facts
+        self.results = results
+        self.proofs = proofs
+        self.activations = proofs.activations
+        self.done: dict[str, Finished] = {}
+        self.started: set[str] = set()
+        self.scopes: dict[str, Scope] = {}
+        self.call = emit_call
+
+    # -- what translations ask ---------------------------------------------------------------------------
+
+    def scope(self, fid: str) -> Scope:
+        """A function's scope with its folded parameters."""
+        found = self.scopes.get(fid)
+        if found is None:
+            found = self.scopes[fid] = Scope(self, self.program.functions[fid])
+            found.result_vars = result_variables(found)
+            fold_parameters(found)
+        return found
+
+    def used(self, fid: str) -> frozenset[int]:
+        """Which elements of a function's result count."""
+        used = self.facts.used.get(fid, frozenset())
+        result = self.results.get(fid)
+        if ALL in used and result is not None:
+            return frozenset(range(result.size))
+        return used - {ALL}
+
+    def kept(self, fid: str) -> list[str]:
+        """The parameters that a function still has."""
+        if fid in self.done:
+            return self.done[fid].kept
+        order = self.program.functions[fid].parameters
+        kept = self.facts.kept.get(fid, frozenset())
+        return [q for q in order if q in kept] + sorted(kept - set(order))
+
+    def vararg(self, fid: str) -> str:
+        return self.done[fid].vararg if fid in self.done else ""
+
+    def is_empty(self, fid: str) -> bool:
+        return fid in self.done and not self.done[fid].body
+
+    def finished(self, fid: str) -> Finished | None:
+        return self.done.get(fid)
+
+    def norm_of(self, cls: str) -> Norm | None:
+        return self.proofs.norms.get(cls)
+
+    def is_replaced(self, cls: str) -> bool:
+        return cls in self.proofs.norms
+
+    def class_title(self, cls: str) -> str:
+        """A class's name in the port."""
+        if cls == self.program.trace.root:
+            return "Model"
+        found = self.program.cls(cls)
+        return found.name if found is not None else cls.rpartition(":")[2]
+
+    def function_title(self, fid: str) -> str:
+        """A function's name in the port; the call method of an object becomes a function named after its class."""
+        trace = self.program.functions[fid].trace
+        if trace.owner and not self.program.is_module(trace.owner) and trace.name == "__call__":
+            return snake(trace.owner.rpartition(":")[2])
+        return "__call__" if trace.name == "forward" else trace.name
+
+    def function_name(self, scope: Scope, fid: str) -> ast.expr:
+        self.translate(fid)
+        return ask(ast.Name(self.function_title(fid), ast.Load()), Demand("call", fid))  # type: ignore[no-any-return]
+
+    # -- translating -------------------------------------------------------------------------------------
+
+    def translate(self, fid: str) -> None:
+        """Translate a function once per pass; a recursive call finds what the last pass said."""
+        if fid in self.started:
+            return
+        self.started.add(fid)
+        scope = self.scope(fid)
+        replaced = self.proofs.body_of(scope)
+        body = replaced if replaced is not None else swept(block(scope, scope.tree.body))
+        if scope.trace.name == "__init__":
+            body = self.with_registered(scope, body)
+        finished = Finished(fid, body, [], "", bool(scope.self_name) and self.program.is_module(scope.trace.owner))
+        finished.demands = list(demands_in(body)) + unpack_demands(body)
+        settle_holes(scope, body, finished)
+        body = without_markers(narrowed(body, self.used), finished)
+        body = without_copies(swept(body))
+        finished.body = body
+        finished.kept = self.kept_parameters(scope, body)
+        vararg = scope.tree.args.vararg
+        if vararg is not None and any(vararg.arg in loads(s) for s in body):
+            finished.vararg = vararg.arg
+        self.done[fid] = finished
+
+    def kept_parameters(self, scope: Scope, body: list[ast.stmt]) -> list[str]:
+        read = {x for s in body for x in loads(s)} | self.facts.forced.get(scope.trace.fid, frozenset())
+        names = [q for q in scope.params if q in read and q != scope.self_name and q not in scope.entry_literals]
+        return names + [q for q in scope.extra_params if q not in names and q in read]
+
+    def with_registered(self, scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Constructor arguments that the class reads later through its library's registered config."""
+        wanted = sorted(a for cls, a in self.facts.live if cls == f"{scope.trace.owner}#registered")
+        made: list[ast.stmt] = []
+        for name in wanted:
+            if name in scope.params:
+                source = scope.expr(ast.Name(name, ast.Load()))
+                made.append(ast.Assign([ast.Attribute(ast.Name("self", ast.Load()), name, ast.Store())], source))
+        at = 1 if body and ast.unparse(body[0]).startswith("super()") else 0
+        return body[:at] + made + body[at:]
+
+
+def snake(name: str) -> str:
+    """`AttnProcessor2_0` as `attn_processor2_0`."""
+    out = ""
+    for i, c in enumerate(name):
+        out += f"_{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower()
+    return out
+
+
+def fold_parameters(scope: Scope) -> None:
+    """Parameters that were always one value, and that every call site gives as that literal."""
+    fid, trace = scope.trace.fid, scope.trace
+    explicit_root = scope.is_root_init and scope.program.trace.config_style != "object"
+    for q in scope.params:
+        seen = trace.params.get(q)
+        if seen is None or not seen.const or q == scope.self_name or explicit_root:
+            continue
+        if q in scope.facts.forced.get(fid, frozenset()):
+            continue
+        value = seen.consts[0]
+        if scope.reached_stores.get(q) != 1:
+            if scope.facts.args.get((fid, q), frozenset()) <= {repr(value)} and not scope.is_root_init:
+                if not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...):
+                    scope.entry_literals[q] = (value, first_store(scope, q))
+            continue
+        if scope.is_root_entry or scope.is_root_init:
+            if value is None or value == trace.defaults.get(q, ...):
+                scope.folded[q] = value
+        elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
+            scope.folded[q] = value
+
+
+def first_store(scope: Scope, name: str) -> int:
+    """The line of the first assignment of a name that ran; 0 where a loop may come back to it."""
+    lines: list[int] = []
+
+    def walk(statements: list[ast.stmt], looped: bool) -> None:
+        for s in statements:
+            if isinstance(s, ast.If):
+                truth = scope.truth(s.test)
+                walk(s.body if True in truth else [], looped)
+                walk(s.orelse if False in truth else [], looped)
+            elif isinstance(s, (ast.For, ast.While)):
+                walk([*s.body, *s.orelse], True)
+                if isinstance(s, ast.For) and name in stores(s.target):
+                    lines.append(0)
+            elif isinstance(s, (ast.With, ast.Try)):
+                walk(s.body, looped)
+            elif name in stores(s):
+                lines.append(0 if looped else s.lineno)
+
+    walk(scope.tree.body, False)
+    return min(lines, default=0)
+
+
+def unpack_demands(body: list[ast.stmt]) -> list[Demand]:
+    """An unpacking uses the elements whose names something reads."""
+    live = {x for s in body for x in loads(s)}
+    out = []
+    for s in body:
+        for n in ast.walk(s):
+            if isinstance(n, ast.Assign) and hasattr(n, "unpacks") and isinstance(n.targets[0], ast.Tuple):
+                for i, t in enumerate(n.targets[0].elts):
+                    if not isinstance(t, ast.Name) or stores(t) & live:
+                        out += [Demand("used", f, i) for f in n.unpacks]
+    return out
+
+
+def settle_holes(scope: Scope, body: list[ast.stmt], finished: Finished) -> None:
+    """Holes that survived the sweep: list them, and let assignments raise instead."""
+
+    def settle(statements: list[ast.stmt]) -> None:
+        for i, s in enumerate(statements):
+            reason = getattr(s, "hole", "")
+            source = s.exc.args[0].value if reason and isinstance(s, ast.Raise) else ""  # type: ignore[union-attr]
+            if isinstance(s, ast.Assign) and hasattr(s.value, "hole"):
+                from portwright.codegen.holes import raise_error
+
+                reason, source = s.value.hole, s.value.args[0].value  # type: ignore[attr-defined]
+                made = raise_error("NotImplementedError", source)
+                made.origin = getattr(s, "origin", 1)  # type: ignore[attr-defined]
+                statements[i] = made
+            if reason:
+                line = scope.trace.line + getattr(s, "origin", 1) - 1
+                finished.holes.append(Hole(f"{scope.trace.fid.partition(':')[2]}:{line}", reason, source))
+            for name in ("body", "orelse"):
+                inner = getattr(s, name, None)
+                if isinstance(inner, list):
+                    settle(inner)
+
+    settle(body)
+
+
+def without_markers(body: list[ast.stmt], finished: Finished) -> list[ast.stmt]:
+    """Collect the assumptions of surviving markers and guards; drop the markers."""
+    out = []
+    for s in body:
+        assumption = getattr(s, "assumption", None)
+        if assumption is not None:
+            finished.assumptions.append(assumption)
+        if hasattr(s, "marker"):
+            continue
+        for name in ("body", "orelse"):
+            inner = getattr(s, name, None)
+            if isinstance(inner, list):
+                emptied = without_markers(inner, finished)
+                if inner and not emptied and name == "body":
+                    emptied = [ast.Pass()]
+                setattr(s, name, emptied)
+        out.append(s)
+    return out

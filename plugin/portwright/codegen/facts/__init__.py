@@ -1,0 +1,1 @@
+"""Whole-program facts: what is used, live, kept and constant, grown to a fixpoint."""

@@ -1,0 +1,83 @@
+"""Repeat passes until the facts stop growing: what is used, live, kept, and given at call sites."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from portwright.codegen.emit.work import Work
+from portwright.codegen.facts.record import ALL, Demand, Facts
+from portwright.codegen.facts.returns import result_shapes
+from portwright.codegen.idioms.proofs import Proofs
+from portwright.codegen.program import Program
+from portwright.errors import ExitCode, PortError, Problem
+
+PASSES = 40
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+def solve(program: Program, proofs: Proofs) -> Work:
+    """The last pass over the program, made under facts that it confirms."""
+    results = result_shapes(program)
+    trace = program.trace
+    roots = [f for f in (trace.entry, trace.init) if f in program.functions]
+    facts = Facts(used={trace.entry: frozenset({ALL})})
+    for _ in range(PASSES):
+        work = Work(program, facts, results, proofs)
+        for root in roots:
+            work.translate(root)
+        grown = merged(program, facts, work)
+        if grown == facts:
+            return work
+        facts = grown
+    raise PortError(Problem(trace.reference, f"its facts did not settle in {PASSES} passes"), ExitCode.HOLES)
+
+
+def merged(program: Program, facts: Facts, work: Work) -> Facts:
+    """The facts with what one pass demanded added."""
+    demands = [d for f in work.done.values() for d in f.demands]
+    used = grouped(union(facts.used, ((d.a, d.b) for d in of(demands, "used"))), of(demands, "group"))
+    live = set(facts.live)
+    for d in of(demands, "live"):
+        live |= {(cls, d.b) for cls in program.lineage(d.a)}
+    for d in of(demands, "registered"):
+        for cls in program.lineage(d.a):
+            live |= {(cls, d.b), (f"{cls}#registered", d.b)}
+    kept = union(facts.kept, ((fid, q) for fid, f in work.done.items() for q in f.kept))
+    forced = union(facts.forced, ((d.a, q) for d in of(demands, "forced") for q in d.b))
+    return Facts(
+        used=used,
+        live=frozenset(live),
+        names=facts.names | {d.a for d in of(demands, "name")},
+        kept=kept,
+        forced=forced,
+        args=union(facts.args, (((d.a, d.b), d.c) for d in of(demands, "arg"))),
+        called=facts.called | {d.a for d in of(demands, "call")},
+        classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),
+        config=ordered(facts.config, (d.a for d in of(demands, "config"))),
+    )
+
+
+def of(demands: Iterable[Demand], kind: str) -> list[Demand]:
+    return [d for d in demands if d.kind == kind]
+
+
+def union(old: Mapping[K, frozenset[V]], new: Iterable[tuple[K, V]]) -> dict[K, frozenset[V]]:
+    out = {k: set(v) for k, v in old.items()}
+    for k, v in new:
+        out.setdefault(k, set()).add(v)
+    return {k: frozenset(v) for k, v in out.items()}
+
+
+def grouped(used: dict[str, frozenset[int]], groups: list[Demand]) -> dict[str, frozenset[int]]:
+    """Functions that share a call site return the same elements."""
+    for _ in range(4):
+        for group in groups:
+            both = frozenset().union(*[used.get(f, frozenset()) for f in group.a])
+            used = {**used, **dict.fromkeys(group.a, both)}
+    return used
+
+
+def ordered(old: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*old, *new)))

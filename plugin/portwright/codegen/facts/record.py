@@ -1,0 +1,63 @@
+"""The facts that one pass hands to the next, and the demands that a pass collects."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from portwright.codegen.holes import Assumption
+
+ALL = -1  # stands for every element of a function's result
+
+
+class Demand(NamedTuple):
+    """One thing that a piece of emitted code needs, attached to the node that needs it."""
+
+    kind: str  # "used" | "call" | "live" | "name" | "class" | "config" | "import" | "snippet" | "assume" | "arg"
+    a: Any = None
+    b: Any = None
+    c: Any = None
+
+
+def ask(node: ast.AST, *demands: Demand) -> Any:
+    """Attach demands to an emitted node; they count only if the node survives."""
+    have = getattr(node, "demands", ())
+    node.demands = (*have, *demands)  # type: ignore[attr-defined]
+    return node
+
+
+def demands_in(nodes: list[ast.stmt]) -> Iterator[Demand]:
+    """All demands of the surviving statements."""
+    for statement in nodes:
+        for node in ast.walk(statement):
+            yield from getattr(node, "demands", ())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about the whole program before a pass."""
+
+    used: Mapping[str, frozenset[int]] = field(default_factory=dict)  # function -> elements of its result that count
+    live: frozenset[tuple[str, str]] = frozenset()  # (class, attribute) that something reads
+    names: frozenset[str] = frozenset()  # attributes read on objects of unknown class
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)  # function -> parameters that it reads
+    forced: Mapping[str, frozenset[str]] = field(default_factory=dict)  # kept because a fellow callee reads them
+    args: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # literals seen at call sites
+    called: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+
+    def reads(self, lineage: tuple[str, ...], attribute: str) -> bool:
+        """Whether an attribute of a class is read anywhere."""
+        return attribute in self.names or any((cls, attribute) in self.live for cls in lineage)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the file as a whole needs; collected in the last pass."""
+
+    imports: tuple[str, ...] = ()
+    snippets: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()

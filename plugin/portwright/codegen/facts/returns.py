@@ -1,0 +1,80 @@
+"""What each function returns: how many elements, under which field names. A static look at its return statements."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from portwright.codegen.program import Function, Program
+
+
+@dataclass(frozen=True)
+class Result:
+    """A function's result that is a tuple or a model output."""
+
+    size: int
+    keys: tuple[str, ...] = ()  # of a model output, those that were ever set
+
+    def index(self, key: int | str) -> int | None:
+        if isinstance(key, int):
+            return key % self.size if -self.size <= key < self.size else None
+        return self.keys.index(key) if key in self.keys else None
+
+
+def result_shapes(program: Program) -> dict[str, Result]:
+    """The functions whose every return that ran gives the same number of elements."""
+    found: dict[str, Result] = {}
+    for _ in range(6):  # results that pass through several functions need several looks
+        before = len(found)
+        for fid, function in program.functions.items():
+            if fid not in found and function.trace.name != "__init__":
+                result = result_of(function, found)
+                if result is not None:
+                    found[fid] = result
+        if len(found) == before:
+            break
+    return found
+
+
+def returns_of(function: Function) -> list[ast.expr]:
+    """Values of the return statements that ran, nested functions left out."""
+    out: list[ast.expr] = []
+
+    def walk(statements: list[ast.stmt]) -> None:
+        for s in statements:
+            if isinstance(s, ast.Return) and s.value is not None and ran(function, s.value):
+                out.append(s.value)
+            for name in ("body", "orelse", "finalbody"):
+                if not isinstance(s, (ast.FunctionDef, ast.ClassDef)):
+                    walk(getattr(s, name, []))
+
+    walk(function.tree.body)
+    return out
+
+
+def ran(function: Function, node: ast.expr) -> bool:
+    return function.seen(node).n > 0 or isinstance(node, (ast.Constant, ast.JoinedStr, ast.Lambda))
+
+
+def result_of(function: Function, known: dict[str, Result]) -> Result | None:
+    results = [value_result(function, v, known) for v in returns_of(function)]
+    if not results or any(r is None for r in results):
+        return None
+    first = results[0]
+    return first if all(r == first for r in results) else None
+
+
+def value_result(function: Function, value: ast.expr, known: dict[str, Result]) -> Result | None:
+    """The result that one returned expression gives."""
+    seen = function.seen(value)
+    if isinstance(value, ast.Tuple):
+        return None if any(isinstance(e, ast.Starred) for e in value.elts) else Result(len(value.elts))
+    if not isinstance(value, ast.Call):
+        return None
+    if "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
+        return Result(len([f for f in seen.fields if f in seen.keys]), tuple(f for f in seen.fields if f in seen.keys))
+    fids = {c.fid for c in seen.callees}
+    if fids and "" not in fids and fids <= set(known):
+        shapes = {known[f] for f in fids}
+        return shapes.pop() if len(shapes) == 1 else None
+    return None

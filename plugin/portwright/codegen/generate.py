@@ -1,0 +1,68 @@
+"""The generate worker: `python -m portwright.codegen.generate job.json` (MLX only, no torch)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from portwright.codegen.emit.file import assumptions, file_text, holes
+from portwright.codegen.facts.fixpoint import solve
+from portwright.codegen.idioms.proofs import prove
+from portwright.codegen.lint import undefined_names
+from portwright.codegen.portmap import portmap
+from portwright.codegen.program import Program
+from portwright.codegen.trace import read_trace
+from portwright.errors import ExitCode, PortError, Problem
+from portwright.workers import Emit, worker_main
+
+
+def publish(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Generate model.py, config.json and portmap.json under `out`."""
+    folder, out = Path(job["trace"]), Path(job["out"])
+    if job.get("runtime", "standalone") != "standalone":
+        raise PortError(
+            Problem("runtime", f"{job['runtime']!r} is not generated yet", 'use "standalone"'), ExitCode.USAGE
+        )
+    trace = read_trace(folder / "trace.json")
+    samples = mx.load(str(folder / "samples.safetensors"))
+    program = Program(trace)
+    work = solve(program, prove(program, samples, frozenset(job.get("without", ()))))
+    command = job.get("command") or f"portwright try {trace.reference}"
+    text = file_text(work, command, job.get("licence"))
+    found = [{"where": h.where, "reason": h.reason, "source": h.source} for h in holes(work)]
+    found += [
+        {"where": f"model.py:{line}", "reason": f"the name {name} is not defined", "source": name}
+        for name, line in undefined_names(text)
+    ]
+    taken = [{"where": a.where, "test": a.test, "value": a.value, "checked": a.checked} for a in assumptions(work)]
+    out.mkdir(parents=True, exist_ok=True)
+    publish(out / "model.py", text)
+    publish(out / "config.json", canonical(dict(trace.models[0].config)))
+    publish(out / "portmap.json", canonical(portmap(work, text, found, taken)))
+    return {
+        "classes": text.count("\nclass "),
+        "lines": text.count("\n"),
+        "holes": found,
+        "assumptions": taken,
+        "digest": "sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+if __name__ == "__main__":
+    worker_main(run)

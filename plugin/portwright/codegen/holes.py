@@ -1,0 +1,48 @@
+"""What could not be translated, and what the port takes for granted."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+
+class HoleError(Exception):
+    """Raised inside the engine where a statement cannot be translated; becomes a `Hole` with its source."""
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A statement of the reference that the port raises at."""
+
+    where: str  # function and line
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A test that was seen to go one way only, so that the other way is not in the port."""
+
+    where: str
+    test: str
+    value: bool
+    checked: str  # "construction" | "call" | "no"
+    config: str = ""  # the test as an expression over config fields, for construction
+
+
+def marker(statement: ast.stmt, reason: str) -> ast.Call:
+    """A value that stands for a hole until it is known whether anything reads it."""
+    node = ast.Call(ast.Name("__hole__", ast.Load()), [ast.Constant(ast.unparse(statement))], [])
+    node.hole = reason  # type: ignore[attr-defined]
+    return node
+
+
+def raising(statement: ast.stmt, reason: str) -> ast.Raise:
+    """The statement that a hole leaves in the port."""
+    node = raise_error("NotImplementedError", ast.unparse(statement))
+    node.hole = reason  # type: ignore[attr-defined]
+    return node
+
+
+def raise_error(kind: str, text: str) -> ast.Raise:
+    return ast.Raise(ast.Call(ast.Name(kind, ast.Load()), [ast.Constant(text)], []), None)

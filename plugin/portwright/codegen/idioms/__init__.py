@@ -1,0 +1,1 @@
+"""Shorter MLX for what the reference spells out; each replacement is proved on recorded numbers."""

@@ -1,0 +1,66 @@
+"""Recognise activation modules by their answer to a ramp of numbers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from portwright.codegen.program import Program
+from portwright.codegen.quote import quote
+
+RAMP = (-5.0, 5.0, 41)  # as in observe.modules
+TOLERANCE = 2e-6
+
+# function, layer; the first that answers alike is taken
+KNOWN = (
+    ("nn.relu", "nn.ReLU()", nn.relu),
+    ("nn.gelu", "nn.GELU()", nn.gelu),
+    ("nn.gelu_approx", 'nn.GELU(approx="precise")', nn.gelu_approx),
+    ("nn.gelu_fast_approx", 'nn.GELU(approx="fast")', nn.gelu_fast_approx),
+    ("nn.silu", "nn.SiLU()", nn.silu),
+    ("mx.tanh", "nn.Tanh()", mx.tanh),
+    ("mx.sigmoid", "nn.Sigmoid()", mx.sigmoid),
+    ("nn.mish", "nn.Mish()", nn.mish),
+    ("nn.relu6", "nn.ReLU6()", nn.relu6),
+    ("nn.relu2", "nn.ReLU2()", lambda x: mx.square(nn.relu(x))),
+    ("nn.softplus", "nn.Softplus()", nn.softplus),
+    ("nn.hardswish", "nn.Hardswish()", nn.hardswish),
+    ("nn.elu", "nn.ELU()", nn.elu),
+    ("nn.leaky_relu", "nn.LeakyReLU()", nn.leaky_relu),
+    ("nn.selu", "nn.SELU()", nn.selu),
+    ("nn.softsign", "nn.Softsign()", nn.softsign),
+)  # fmt: skip
+
+
+def named(answers: Mapping[str, mx.array]) -> dict[str, tuple[str, str]]:
+    """For each recorded answer that an MLX activation gives too, the function and layer that do."""
+    ramp = mx.linspace(*RAMP)
+    out: dict[str, tuple[str, str]] = {}
+    for key, answer in answers.items():
+        want = np.array(answer)
+        for function, layer, f in KNOWN:
+            got = np.array(f(ramp))
+            if float(np.abs(got - want).max()) <= TOLERANCE * max(1.0, float(np.abs(want).max())):
+                out[key] = (function, layer)
+                break
+    return out
+
+
+def common(known: Mapping[str, tuple[str, str]], program: Program, paths: Iterable[str]) -> tuple[str, str] | None:
+    """The one activation that all these modules are."""
+    found = {known.get(program.modules[p].response) if p in program.modules else None for p in paths}
+    return found.pop() if len(found) == 1 else None
+
+
+def function_of(known: Mapping[str, tuple[str, str]], program: Program, paths: Iterable[str]) -> str | None:
+    both = common(known, program, paths)
+    return both[0] if both is not None else None
+
+
+def layer_of(known: Mapping[str, tuple[str, str]], program: Program, paths: Iterable[str]) -> ast.expr | None:
+    both = common(known, program, paths)
+    return quote(both[1]) if both is not None else None

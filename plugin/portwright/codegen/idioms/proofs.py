@@ -1,0 +1,44 @@
+"""All proved replacements of one program."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import mlx.core as mx
+
+from portwright.codegen.idioms.activations import named
+from portwright.codegen.idioms.attention import attention_body, proved_attention
+from portwright.codegen.idioms.norms import Norm, proved_norms
+from portwright.codegen.program import Program
+
+if TYPE_CHECKING:
+    from portwright.codegen.emit.scope import Scope
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """What may be written shorter."""
+
+    activations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    norms: Mapping[str, Norm] = field(default_factory=dict)
+    attention: frozenset[str] = frozenset()
+
+    def body_of(self, scope: Scope) -> list[ast.stmt] | None:
+        """The whole body of a function that is replaced, None for any other."""
+        return attention_body(scope) if scope.trace.fid in self.attention else None
+
+
+def prove(program: Program, samples: Mapping[str, mx.array], without: frozenset[str] = frozenset()) -> Proofs:
+    """Try every idiom but those named in `without` ("norms", "attention")."""
+    answers = {k: v for k, v in samples.items() if k.startswith("ramp.")}
+    return Proofs(
+        activations=named(answers),
+        norms=proved_norms(program, samples) if "norms" not in without else {},
+        attention=proved_attention(program, samples) if "attention" not in without else frozenset(),
+    )
+
+
+__all__ = ["Norm", "Proofs", "prove"]

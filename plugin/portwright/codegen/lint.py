@@ -1,0 +1,46 @@
+"""What generated code must not contain: names that nothing defines, and what Metal cannot run."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+
+from portwright.errors import Problem
+
+
+def undefined_names(source: str) -> list[tuple[str, int]]:
+    """Global names that are read but bound nowhere in the module, with the line of their first use."""
+    table = symtable.symtable(source, "model.py", "exec")
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    wanted: set[str] = set()
+
+    def walk(t: symtable.SymbolTable) -> None:
+        for s in t.get_symbols():
+            if (s.is_referenced() and s.is_global()) or (t is table and s.is_referenced()):
+                wanted.add(s.get_name())
+        for child in t.get_children():
+            walk(child)
+
+    walk(table)
+    missing = wanted - bound - set(dir(builtins)) - {"__class__", "__name__", "__file__"}
+    lines = {n.id: n.lineno for n in reversed(list(ast.walk(ast.parse(source)))) if isinstance(n, ast.Name)}
+    return sorted((name, lines.get(name, 1)) for name in missing)
+
+
+def metal_lint(source: str) -> list[Problem]:
+    """Problems of a module on Apple's GPUs: float64, `mx.linalg` without the CPU stream, undefined names."""
+    problems = [
+        Problem(f"model.py:{line}", f"the name {name} is not defined", "define or import it")
+        for name, line in undefined_names(source)
+    ]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in ("float64", "complex128"):
+            where = f"model.py:{node.lineno}"
+            problems.append(Problem(where, f"{node.attr} does not exist on Metal", "use float32"))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("mx.linalg."):
+            streams = [ast.unparse(k.value) for k in node.keywords if k.arg == "stream"]
+            if streams != ["mx.cpu"] and not ast.unparse(node.func).endswith(".norm"):
+                where = f"model.py:{node.lineno}"
+                problems.append(Problem(where, "mx.linalg runs on the CPU only", "give it stream=mx.cpu"))
+    return problems

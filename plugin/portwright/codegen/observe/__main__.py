@@ -1,0 +1,105 @@
+"""The observe worker: `python -m portwright.codegen.observe job.json` (torch only)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from portwright.codegen.observe.export import make_trace
+from portwright.codegen.observe.layouts import TagLayouts
+from portwright.codegen.observe.recorder import Recorder, SourceIndex
+from portwright.codegen.observe.resolve import python_function
+from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.trace import Trace, write_trace
+from portwright.errors import ExitCode, PortError, Problem
+from portwright.reference.build import build, load_class, saved_config
+from portwright.reference.probes import Probe, make_probes, read_probe
+from portwright.reference.redraw import redraw
+from portwright.workers import Emit, worker_main
+
+ROUNDS = 8  # of layout promotion; what still changes after them is reported as mixed layout by the generator
+
+
+def observe(
+    reference: str,
+    configs: Sequence[dict[str, Any]],
+    seed: int,
+    given: Sequence[Probe] | None,
+    overrides: Mapping[str, Any],
+) -> tuple[Trace, Sampler]:
+    """Run the reference on every config and observed probe, until the set of channels-last values is stable."""
+    cls = load_class(reference)
+    probes: list[list[Probe]] = []
+    for config in configs:
+        model = build(reference, config, seed)
+        redraw(model, seed)
+        every = list(given) if given else make_probes(model, config, overrides)
+        probes.append([p for p in every if p.observed])
+    promoted: frozenset[tuple[str, int]] = frozenset()
+    for _ in range(ROUNDS):
+        wanted: set[tuple[str, int]] = set()
+        recorder = Recorder(promoted, Sampler(), SourceIndex())
+        try:
+            models = run_all(cls, reference, configs, seed, probes, recorder, wanted)
+        finally:
+            recorder.restore()
+        if wanted <= promoted:
+            break
+        promoted |= wanted
+    saved = [saved_config(m, c) for m, c in zip(models, configs, strict=True)]
+    names = list(dict.fromkeys(p.name for group in probes for p in group))
+    return make_trace(reference, cls, models, saved, recorder, names), recorder.sampler
+
+
+def run_all(
+    cls: type[torch.nn.Module],
+    reference: str,
+    configs: Sequence[dict[str, Any]],
+    seed: int,
+    probes: Sequence[Sequence[Probe]],
+    recorder: Recorder,
+    wanted: set[tuple[str, int]],
+) -> list[torch.nn.Module]:
+    """Build and run every model under the recorder."""
+    for function in (python_function(cls.__init__), python_function(cls.forward)):
+        if function is not None:
+            recorder.reach(function)
+    models = []
+    for index, config in enumerate(configs):
+        model = build(reference, config, seed)
+        redraw(model, seed + index)
+        models.append(model)
+        for probe in probes[index]:
+            with torch.no_grad(), TagLayouts(wanted):
+                try:
+                    model(**probe.arguments())
+                except Exception as error:
+                    where = f"{reference}, probe {probe.name}"
+                    problem = Problem(where, f"the reference failed: {type(error).__name__}: {error}")
+                    raise PortError(problem, ExitCode.NOT_BUILT) from error
+    return models
+
+
+def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Observe, and publish trace.json and samples.safetensors under `out`."""
+    given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
+    trace, sampler = observe(
+        job["reference"], job["configs"], int(job.get("seed", 0)), given, job.get("overrides") or {}
+    )
+    out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(sampler.tensors, str(out / "samples.safetensors.tmp"), {"format": "pt"})
+    os.replace(out / "samples.safetensors.tmp", out / "samples.safetensors")
+    write_trace(out / "trace.json.tmp", trace)
+    os.replace(out / "trace.json.tmp", out / "trace.json")
+    entered = sum(1 for f in trace.functions.values() if f.entered)
+    return {"functions": entered, "probes": list(trace.probes), "configs": len(job["configs"])}
+
+
+if __name__ == "__main__":
+    worker_main(run)

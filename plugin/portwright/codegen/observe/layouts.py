@@ -1,0 +1,53 @@
+"""Tag the tensors that the port will hold channels-last: what convolutions make, and what keeps its axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+TAG = "_portwright_layout"
+MADE_BY = "_portwright_made_by"  # (function key, node number) of the expression that made a tensor
+CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
+# Operations whose result has other axes than their input, even where the rank stays the same.
+RESHAPING = frozenset(
+    ["view", "reshape", "permute", "transpose", "swapaxes", "swapdims", "flatten", "unflatten", "movedim", "moveaxis", "unsqueeze", "squeeze", "expand", "matmul", "bmm", "linear", "einsum", "stack", "t", "__get__", "outer", "unfold", "fold", "embedding", "layer_norm", "scaled_dot_product_attention", "diff", "select", "roll", "repeat", "tile", "__matmul__", "__rmatmul__", "baddbmm", "view_as", "reshape_as", "expand_as", "broadcast_to", "rms_norm", "glu", "multi_head_attention_forward", "rot90", "as_strided", "tensordot", "kron", "T", "mT"]
+)
+
+
+def tensors_in(values: Any) -> list[torch.Tensor]:
+    flat = [t for v in values for t in (v if isinstance(v, (list, tuple)) else [v])]
+    return [t for t in flat if isinstance(t, torch.Tensor)]
+
+
+class TagLayouts(TorchFunctionMode):
+    """Tag results as torch functions run.
+
+    When a tagged operation meets an untagged tensor of the same rank, the expression that made that tensor is put in
+    `wanted`: observation is then repeated with its value tagged from the start.
+    """
+
+    def __init__(self, wanted: set[tuple[str, int]]) -> None:
+        super().__init__()
+        self.wanted = wanted
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        convolution = name in CONVOLUTIONS
+        if not convolution and name in RESHAPING:
+            return result
+        inputs = tensors_in((*args, *(kwargs or {}).values()))
+        tagged = [t for t in inputs if getattr(t, TAG, "") == "cl"]
+        if not convolution and not tagged:
+            return result
+        for t in tensors_in([result]) if not isinstance(result, tuple) else tensors_in(result):
+            fresh = not any(t is i for i in inputs) and not isinstance(t, torch.nn.Parameter)
+            if not fresh or t.ndim not in (3, 4, 5) or not (convolution or t.ndim == tagged[0].ndim):
+                continue
+            setattr(t, TAG, "cl")
+            for u in [args[0]] if convolution and args else inputs:
+                if isinstance(u, torch.Tensor) and u.ndim == t.ndim and not getattr(u, TAG, "") and hasattr(u, MADE_BY):
+                    self.wanted.add(getattr(u, MADE_BY))
+        return result

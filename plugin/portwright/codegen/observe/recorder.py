@@ -1,0 +1,210 @@
+"""The probes' other end: instruments each callee before it runs, and accumulates what every expression was."""
+
+from __future__ import annotations
+
+import ast
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from portwright.codegen.observe import layouts
+from portwright.codegen.observe.instrument import PROBE, instrumented_code
+from portwright.codegen.observe.policy import is_rewritten
+from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
+from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.observe.seeing import Seeing
+from portwright.codegen.source import parse_function
+from portwright.codegen.trace import Callee
+
+
+class Reached:
+    """One instrumented function and what was seen in it."""
+
+    def __init__(self, function: types.FunctionType, source: str, line: int, classes: tuple[str, ...]) -> None:
+        self.function = function
+        self.fid = function_key(function)
+        self.source = source
+        self.line = line
+        self.classes = classes  # enclosing class names
+        self.tree = parse_function(source)
+        self.nodes: dict[int, Seeing] = {}
+        self.params: dict[str, Seeing] = {}
+        self.entered = 0
+        self.starred: set[str] = set()
+        self.kwname = self.tree.args.kwarg.arg if self.tree.args.kwarg else ""
+
+    def node(self, number: int) -> Seeing:
+        found = self.nodes.get(number)
+        if found is None:
+            found = self.nodes[number] = Seeing()
+        return found
+
+
+class SourceIndex:
+    """Finds a function's source text and its enclosing classes by file, name and first line."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, dict[tuple[str, int], tuple[str, int, tuple[str, ...]]]] = {}
+        self.texts: dict[str, str] = {}
+
+    def find(self, function: types.FunctionType) -> tuple[str, int, tuple[str, ...]] | None:
+        path = function.__code__.co_filename
+        if path not in self.files:
+            try:
+                text = Path(path).read_text(encoding="utf-8")
+                tree = ast.parse(text)
+            except (OSError, SyntaxError, ValueError):
+                self.files[path] = {}
+                return None
+            self.texts[path] = text
+            self.files[path] = {}
+            self._walk(tree, (), text.splitlines(keepends=True), self.files[path])
+        return self.files[path].get((function.__name__, function.__code__.co_firstlineno))
+
+    def _walk(self, node: ast.AST, classes: tuple[str, ...], lines: list[str], out: dict[Any, Any]) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef):
+                first = min([child.lineno] + [d.lineno for d in child.decorator_list])
+                source = "".join(lines[child.lineno - 1 : child.end_lineno])
+                out[(child.name, first)] = (source, child.lineno, classes)
+                self._walk(child, classes, lines, out)
+            else:
+                inner = (*classes, child.name) if isinstance(child, ast.ClassDef) else classes
+                self._walk(child, inner, lines, out)
+
+
+class Recorder:
+    """Everything one observation sees. Its methods named after probe kinds are called by instrumented code."""
+
+    def __init__(self, promoted: frozenset[tuple[str, int]], sampler: Sampler, sources: SourceIndex) -> None:
+        self.promoted = promoted
+        self.sampler = sampler
+        self.sources = sources
+        self.reached: list[Reached] = []
+        self.by_function: dict[types.FunctionType, Reached | None] = {}
+        self.originals: dict[types.FunctionType, types.CodeType] = {}
+        self.classes: dict[str, type] = {}
+
+    # -- probes, called as __portwright__.<name>(index, ...) ------------------------------------------------
+
+    def enter(self, index: int, values: dict[str, Any]) -> None:
+        r = self.reached[index]
+        r.entered += 1
+        for name, value in values.items():
+            if name == r.kwname:
+                r.starred |= set(value)
+            r.params.setdefault(name, Seeing()).see(value)
+
+    def value(self, index: int, number: int, value: Any) -> Any:
+        self.reached[index].node(number).see(value)
+        self.meet(value)
+        if isinstance(value, (types.FunctionType, types.MethodType)):
+            self.reached[index].node(number).callees[self.callee(value)] = None
+        return value
+
+    def made(self, index: int, number: int, value: Any) -> Any:
+        self.mark(index, number, value)
+        return self.value(index, number, value)
+
+    def test(self, index: int, number: int, value: Any) -> Any:
+        s = self.reached[index].node(number)
+        s.tensor_test |= isinstance(value, torch.Tensor)
+        s.truth.add(bool(value))
+        return value
+
+    def attribute(self, index: int, number: int, holder: Any, name: str) -> Any:
+        found = getattr(type(holder), name, None)
+        if isinstance(found, property) and found.fget is not None:
+            function = python_function(found.fget)
+            if function is not None:
+                self.reach(function)
+        value = getattr(holder, name)
+        self.mark(index, number, value)
+        return self.value(index, number, value)
+
+    def bound(self, index: int, number: int, holder: Any, name: str) -> Any:
+        """The function of a method call; looked up like an attribute, but not itself a value."""
+        value = getattr(holder, name)
+        self.reached[index].node(number).see(value)
+        return value
+
+    def call(self, index: int, number: int, named: list[str], function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        r = self.reached[index]
+        s = r.node(number)
+        if len(kwargs) > len(named):
+            s.starred |= set(kwargs) - set(named)
+        s.callees[self.callee(function)] = None
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, (types.FunctionType, types.MethodType)):
+                self.meet(value)
+        result = function(*args, **kwargs)
+        self.sampler.called(function, args, kwargs, result)
+        if isinstance(function, types.BuiltinFunctionType) or not isinstance(function, (torch.nn.Module, type)):
+            self.mark(index, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
+        s.see(result)
+        return result
+
+    # -- reaching -------------------------------------------------------------------------------------------
+
+    def meet(self, value: Any) -> None:
+        """A function that is passed around may be called where no probe sees it: instrument it on sight."""
+        if isinstance(value, (types.FunctionType, types.MethodType)):
+            target = resolve(value)
+            if target.function is not None:
+                self.reach(target.function)
+
+    def callee(self, function: Any) -> Callee:
+        target = resolve(function)
+        reached = self.reach(target.function) if target.function is not None else None
+        if target.cls is not None:
+            self.classes[class_key(target.cls)] = target.cls
+        return as_callee(target, reached)
+
+    def reach(self, function: types.FunctionType) -> Reached | None:
+        """Instrument `function` unless that is done or it is a leaf."""
+        if function in self.by_function:
+            return self.by_function[function]
+        self.by_function[function] = None
+        found = self.sources.find(function) if is_rewritten(function) else None
+        if found is None:
+            return None
+        source, line, classes = found
+        reached = Reached(function, source, line, classes)
+        index = len(self.reached)
+        self.reached.append(reached)
+        code = instrumented_code(reached.tree, index, function)
+        self.by_function[function] = reached
+        self.originals[function] = function.__code__
+        function.__globals__[PROBE] = self
+        function.__code__ = code
+        return reached
+
+    def mark(self, index: int, number: int, value: Any, inputs: tuple[Any, ...] = ()) -> None:
+        """Remember which expression made a tensor, and tag it when an earlier round asked for that."""
+        if not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter) or value.ndim not in (3, 4, 5):
+            return
+        if hasattr(value, layouts.MADE_BY) or any(value is i for i in inputs):
+            return
+        key = (self.reached[index].fid, number)
+        setattr(value, layouts.MADE_BY, key)
+        if key in self.promoted and not getattr(value, layouts.TAG, ""):
+            setattr(value, layouts.TAG, "cl")
+
+    def restore(self) -> None:
+        """Give every function its own code back."""
+        for function, code in self.originals.items():
+            function.__code__ = code
+            function.__globals__.pop(PROBE, None)
+
+
+def as_callee(target: Target, reached: Reached | None) -> Callee:
+    return Callee(
+        sort=target.sort,
+        name=target.name,
+        fid=reached.fid if reached is not None else "",
+        cls=class_key(target.cls) if target.cls is not None else "",
+        module=target.module,
+        torch=target.torch,
+    )

@@ -1,0 +1,85 @@
+"""Record inputs and outputs of the calls that an idiom could be proved on, within a budget of bytes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from portwright.codegen.observe.policy import is_rewritten
+from portwright.codegen.observe.resolve import function_key, resolve
+from portwright.codegen.trace import SampleCall
+
+LARGEST = 1 << 18  # elements of one recorded tensor
+BUDGET = 96 << 20  # bytes of all of them
+PER_KEY = 3  # calls kept per function and module instance
+
+
+def is_norm_like(module: Any) -> bool:
+    """A module of its own forward, without children, with at most a weight and a bias."""
+    if not isinstance(module, torch.nn.Module) or next(module.children(), None) is not None:
+        return False
+    names = {n for n, _ in module.named_parameters(recurse=False)}
+    return bool(names) and names <= {"weight", "bias", "scale", "gamma", "beta"}
+
+
+class Sampler:
+    """Decides which calls to keep; the tensors are cloned, so that in-place code cannot change them."""
+
+    def __init__(self) -> None:
+        self.calls: list[SampleCall] = []
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.bytes = 0
+        self.counts: dict[tuple[str, int, tuple[str, ...]], int] = {}
+        self.modules: dict[int, torch.nn.Module] = {}
+
+    def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        target = resolve(function)
+        if target.function is None or not is_rewritten(target.function):
+            return
+        owner = function if isinstance(function, torch.nn.Module) else None
+        if owner is None:
+            code = inspect.unwrap(target.function).__code__
+            names = code.co_varnames[: code.co_argcount]
+            if not {"query", "key", "value"} <= set(names):
+                return
+        elif not is_norm_like(owner):
+            return
+        outputs = [result] if isinstance(result, torch.Tensor) else list(result) if isinstance(result, tuple) else []
+        if not outputs or not isinstance(outputs[0], torch.Tensor):
+            return
+        self.keep(target.function, owner, args, kwargs, outputs[0])
+
+    def keep(self, function: Any, owner: torch.nn.Module | None, args: Any, kwargs: Any, output: torch.Tensor) -> None:
+        signature = inspect.signature(function)
+        try:
+            bound = signature.bind(*((owner, *args) if owner is not None else args), **kwargs)
+        except TypeError:
+            return
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        values.pop("self", None)
+        tensors = {k: v for k, v in values.items() if isinstance(v, torch.Tensor)}
+        if owner is not None:
+            tensors |= {f"self.{n}": p for n, p in owner.named_parameters(recurse=False)}
+        key = (function_key(function), id(owner) if owner is not None else 0, tuple(sorted(tensors)))
+        size = sum(t.numel() * 4 for t in (*tensors.values(), output))
+        too_large = any(t.numel() > LARGEST for t in (*tensors.values(), output))
+        if self.counts.get(key, 0) >= PER_KEY or too_large or self.bytes + size > BUDGET:
+            return
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self.bytes += size
+        stem = f"call.{len(self.calls)}"
+        names = {k: self.store(f"{stem}.{k}", v) for k, v in tensors.items()}
+        plain = {k: v for k, v in values.items() if v is None or isinstance(v, (bool, int, float, str))}
+        path = ""
+        if owner is not None:
+            self.modules[id(owner)] = owner
+            path = f"#{id(owner)}"  # becomes the module's path when the trace is written
+        out = self.store(f"{stem}.out", output)
+        self.calls.append(SampleCall(key[0], path, names, plain, (out,)))
+
+    def store(self, name: str, tensor: torch.Tensor) -> str:
+        self.tensors[name] = tensor.detach().clone().contiguous()
+        return name

@@ -1,0 +1,146 @@
+"""Accumulate what one expression was over many visits."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from portwright.codegen.observe.resolve import class_key
+from portwright.codegen.trace import Callee, Seen
+
+MANY = 8  # distinct plain values kept per expression
+PLAIN = (bool, int, float, str)
+CACHE_FIELDS = frozenset({"past_key_values", "cache", "cache_params"})
+
+
+def is_output(value: Any) -> bool:
+    """A library's model output: a mapping with named fields that turns into a tuple."""
+    return isinstance(value, Mapping) and hasattr(value, "to_tuple")
+
+
+def is_config(value: Any) -> bool:
+    return type(value).__name__ == "FrozenDict" or (hasattr(type(value), "model_type") and hasattr(value, "to_dict"))
+
+
+def layout_tag(value: torch.Tensor) -> str:
+    return getattr(value, "_portwright_layout", "")
+
+
+class Seeing:
+    """The mutable side of `Seen`, in the observing process only."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.kinds: set[str] = set()
+        self.consts: list[Any] = []
+        self.mixed = False
+        self.ranks: set[int] = set()
+        self.shapes: list[tuple[int, ...]] = []
+        self.dtypes: set[str] = set()
+        self.lens: set[int] = set()
+        self.keys: set[str] = set()
+        self.fields: tuple[str, ...] = ()
+        self.types: dict[str, type] = {}
+        self.modules: dict[int, torch.nn.Module] = {}
+        self.callees: dict[Callee, None] = {}
+        self.truth: set[bool] = set()
+        self.tensor_test = False
+        self.starred: set[str] = set()
+        self.tags: set[str] = set()
+        self.element_tags: tuple[str, ...] | None = None
+        self.items: tuple[Any, ...] | None = None
+
+    def see(self, value: Any) -> None:
+        """Merge one more value."""
+        self.n += 1
+        if isinstance(value, torch.Tensor):
+            self.mixed = True
+            self.kinds.add("tensor")
+            self.ranks.add(value.ndim)
+            self.dtypes.add(str(value.dtype).removeprefix("torch."))
+            self.tags.add(layout_tag(value))
+            if len(self.shapes) < 6 and tuple(value.shape) not in self.shapes:
+                self.shapes.append(tuple(value.shape))
+        elif value is None or isinstance(value, PLAIN):
+            self.see_plain(value)
+        else:
+            self.mixed = True
+            self.see_object(value)
+
+    def see_plain(self, value: Any) -> None:
+        self.kinds.add("none" if value is None else type(value).__name__)
+        if any(type(c) is type(value) and c == value for c in self.consts):
+            return
+        if len(self.consts) < MANY and type(value) in (bool, int, float, str, types.NoneType):
+            self.consts.append(value)
+        else:
+            self.mixed = True
+
+    def see_object(self, value: Any) -> None:
+        if isinstance(value, torch.nn.Module):
+            self.kinds.add("module")
+            self.types[class_key(type(value))] = type(value)
+            self.modules[id(value)] = value
+        elif is_output(value):
+            self.kinds.add("output")
+            self.fields = tuple(getattr(type(value), "__dataclass_fields__", {})) or tuple(value)
+            self.keys |= {k for k, x in value.items() if x is not None and k not in CACHE_FIELDS}
+        elif is_config(value):
+            self.kinds.add("config")
+        elif isinstance(value, torch.dtype):
+            self.kinds.add("dtype")
+            self.dtypes.add(str(value).removeprefix("torch."))
+        elif isinstance(value, torch.device):
+            self.kinds.add("device")
+        elif isinstance(value, (tuple, list)):
+            self.see_sequence(value)
+        elif isinstance(value, Mapping):
+            self.kinds.add("dict")
+        elif callable(value):
+            self.kinds.add("callable")
+        else:
+            self.kinds.add(type(value).__name__)
+
+    def see_sequence(self, value: Any) -> None:
+        self.kinds.add(
+            "size"
+            if isinstance(value, torch.Size)
+            else type(value).__name__
+            if type(value) in (tuple, list)
+            else "tuple"
+        )
+        self.lens.add(len(value))
+        tags = tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value)
+        if self.element_tags is None:
+            self.element_tags = tags
+        elif self.element_tags != tags:
+            self.element_tags = tuple(a if a == b else "mixed" for a, b in zip(self.element_tags, tags, strict=False))
+        if self.items is None and len(value) <= 16:
+            self.items = tuple(x if isinstance(x, PLAIN) else None for x in value)
+
+    def frozen(self, path_of: Callable[[torch.nn.Module], str]) -> Seen:
+        """The record of it all; `path_of` names a module instance."""
+        return Seen(
+            n=self.n,
+            kinds=frozenset(self.kinds),
+            consts=tuple(self.consts),
+            mixed=self.mixed,
+            ranks=frozenset(self.ranks),
+            shapes=tuple(self.shapes),
+            dtypes=frozenset(self.dtypes),
+            lens=frozenset(self.lens),
+            keys=frozenset(self.keys),
+            fields=self.fields,
+            types=frozenset(self.types),
+            paths=tuple(sorted(path_of(m) for m in self.modules.values())),
+            callees=tuple(self.callees),
+            truth=frozenset(self.truth),
+            tensor_test=self.tensor_test,
+            starred=frozenset(self.starred),
+            tags=frozenset(self.tags),
+            element_tags=self.element_tags or (),
+            items=self.items or (),
+        )

@@ -1,0 +1,149 @@
+"""The portmap: each parameter and module of the port, its reference name, layout and arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portwright.codegen.emit.names import attribute_name
+from portwright.codegen.emit.work import Work
+from portwright.codegen.layout import to_last_perm
+from portwright.codegen.program import Program
+from portwright.codegen.trace import ModuleTrace
+from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
+
+Entry = dict[str, Any]
+
+
+def port_path(program: Program, model: int, path: str) -> str:
+    """A module's path in the port: each attribute under the name that MLX allows."""
+    out, at = [], ""
+    for part in path.split(".") if path else []:
+        parent = program.modules[f"{model}:{at}"]
+        out.append(attribute_name(program, [parent.cls], part))
+        at = f"{at}.{part}" if at else part
+    return ".".join(out)
+
+
+def portmap(work: Work, text: str, holes: list[Entry], assumptions: list[Entry]) -> Entry:
+    """The file's content, for the first observed config."""
+    program = work.program
+    params: Entry = {}
+    modules: Entry = {}
+    unused: dict[str, str] = {}
+    state = program.trace.models[0].state
+    for module in program.trace.models[0].modules:
+        path = port_path(program, 0, module.path)
+        for slot in module.tensors:
+            key = f"{module.path}.{slot.name}" if module.path else slot.name
+            if slot.role not in ("parameter", "buffer") or key not in state:
+                continue
+            if not is_ported(work, module, slot.name):
+                unused[key] = "nothing that the port computes reads it"
+                continue
+            title = attribute_name(program, [module.cls], slot.name)
+            target = f"{path}.{title}" if path else title
+            ops = layout_ops(program, module, slot.name, len(slot.shape))
+            shape = [slot.shape[i] for i in ops[0]["transpose"]] if ops else list(slot.shape)
+            params[target] = {"from": [key], "ops": ops, "shape": shape, "dtype": slot.dtype}
+        if module.path and holds_parameters(program, module):
+            if reached(work, module):
+                modules[path] = module_entry(work, module)
+    return {
+        "schema": 1,
+        "reference": program.trace.reference,
+        "params": params,
+        "modules": modules,
+        "holes": holes,
+        "assumptions": assumptions,
+        "unused": unused,
+    }
+
+
+def holds_parameters(program: Program, module: ModuleTrace) -> bool:
+    """Whether a module or one inside it has parameters."""
+    prefix = f"{module.path}."
+    return any(
+        t.role == "parameter"
+        for m in program.trace.models[0].modules
+        if m.path == module.path or m.path.startswith(prefix)
+        for t in m.tensors
+    )
+
+
+def chain(module: ModuleTrace) -> list[str]:
+    """Paths from the root's child down to the module."""
+    parts = module.path.split(".") if module.path else []
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def reached(work: Work, module: ModuleTrace) -> bool:
+    """Whether every attribute on the way to a module is read by the port."""
+    program, at = work.program, ""
+    for path in chain(module):
+        parent = program.modules[f"0:{at}"]
+        name = path.rpartition(".")[2]
+        container = program.torch_base(parent.cls) in ("ModuleList", "Sequential", "ModuleDict")
+        if not container and not work.facts.reads((parent.cls,), name):
+            return False
+        at = path
+    return True
+
+
+def is_ported(work: Work, module: ModuleTrace, slot: str) -> bool:
+    """Whether a tensor of the reference is a parameter of the port."""
+    if not reached(work, module):
+        return False
+    program = work.program
+    if program.is_torch(module.cls) or work.is_replaced(module.cls):
+        return slot != "num_batches_tracked"
+    layer = program.torch_base(module.cls)
+    return layer != "Module" or work.facts.reads((module.cls,), slot)
+
+
+def layout_ops(program: Program, module: ModuleTrace, slot: str, rank: int) -> list[Entry]:
+    """How a weight is laid out in MLX: convolutions want their input channels last."""
+    base = program.torch_base(module.cls)
+    if slot != "weight" or base not in CONVOLUTIONS:
+        return []
+    if base in TRANSPOSED_CONVOLUTIONS:
+        return [{"transpose": [1, *range(2, rank), 0]}]
+    return [{"transpose": list(to_last_perm(rank))}]
+
+
+def module_entry(work: Work, module: ModuleTrace) -> Entry:
+    """Reference path, arguments and layouts of one module, so that it can be fed on its own."""
+    program = work.program
+    entry: Entry = {"ref": module.path}
+    forward = program.method(module.cls, "forward")
+    if program.torch_base(module.cls) in ("ModuleList", "Sequential", "ModuleDict"):
+        return {**entry, "isolate": False, "why": "a list of layers in MLX, not a module"}
+    if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
+        return {**entry, "args": [{"name": "input", "perm": perm(module)}], "out": [{"perm": perm(module)}]}
+    if not forward or work.is_replaced(module.cls):
+        return {**entry, "args": [{"name": "input"}], "out": [{}]}
+    done = work.finished(forward)
+    if done is None or forward not in work.facts.called:
+        return {**entry, "isolate": False, "why": "the port does not call it as a module"}
+    trace = program.functions[forward].trace
+    args = []
+    for name in done.kept:
+        seen = trace.params.get(name)
+        item: Entry = {"name": name}
+        if seen is not None and seen.tags == {"cl"} and len(seen.ranks) == 1:
+            item["perm"] = list(to_last_perm(next(iter(seen.ranks))))
+        args.append(item)
+    return {**entry, "args": args, "out": outputs(work, forward)}
+
+
+def perm(module: ModuleTrace) -> list[int]:
+    weight = next((t for t in module.tensors if t.name == "weight"), None)
+    return list(to_last_perm(len(weight.shape) if weight is not None else 4))
+
+
+def outputs(work: Work, forward: str) -> list[Entry]:
+    """Which elements of the reference's result the port's module gives, and their layouts."""
+    result = work.results.get(forward)
+    if result is None:
+        return [{}]
+    used = sorted(work.used(forward))
+    return [{"element": i} for i in used] if used != list(range(result.size)) else [{} for _ in used]

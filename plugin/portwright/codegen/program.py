@@ -1,0 +1,100 @@
+"""The reference as the generator sees it: trees, observations and class relations behind plain look-ups."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from portwright.codegen.source import Comments, comments_of, number, parse_function
+from portwright.codegen.trace import ClassTrace, FunctionTrace, ModuleTrace, Seen, Trace
+
+NOTHING = Seen()
+
+
+@dataclass(frozen=True)
+class Function:
+    """One reached function with its parsed, numbered source."""
+
+    trace: FunctionTrace
+    tree: ast.FunctionDef
+    comments: Comments
+
+    @property
+    def fid(self) -> str:
+        return self.trace.fid
+
+    def seen(self, node: ast.AST | None) -> Seen:
+        """What an expression was; an empty record where it never ran."""
+        if node is None:
+            return NOTHING
+        return self.trace.nodes.get(str(number(node)), NOTHING)
+
+    @property
+    def parameters(self) -> list[str]:
+        a = self.tree.args
+        return [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+
+    @property
+    def is_method(self) -> bool:
+        return self.trace.binding in ("method", "property")
+
+
+class Program:
+    """All functions and classes of one trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.functions: dict[str, Function] = {
+            fid: Function(f, parse_function(f.source), comments_of(f.source)) for fid, f in trace.functions.items()
+        }
+        self.by_owner: dict[tuple[str, str], str] = {
+            (f.owner, f.name): fid for fid, f in trace.functions.items() if f.owner
+        }
+        self.modules: dict[str, ModuleTrace] = {
+            f"{i}:{m.path}": m for i, model in enumerate(trace.models) for m in model.modules
+        }
+
+    def cls(self, key: str) -> ClassTrace | None:
+        return self.trace.classes.get(key)
+
+    def lineage(self, key: str) -> tuple[str, ...]:
+        """A class and its bases, in the method resolution order."""
+        cls = self.cls(key)
+        return (key, *cls.bases) if cls is not None else (key,)
+
+    def method(self, cls: str, name: str) -> str:
+        """The fid of the method that instances of a class have, "" when it was not reached."""
+        for owner in self.lineage(cls):
+            fid = self.by_owner.get((owner, name))
+            if fid is not None:
+                return fid
+        return ""
+
+    def is_torch(self, key: str) -> bool:
+        cls = self.cls(key)
+        return cls is not None and cls.module.partition(".")[0] == "torch"
+
+    def is_module(self, key: str) -> bool:
+        cls = self.cls(key)
+        return cls is not None and bool(cls.torch_base)
+
+    def torch_base(self, key: str) -> str:
+        cls = self.cls(key)
+        return cls.torch_base if cls is not None else ""
+
+    def is_subclass(self, key: str, base: str) -> bool:
+        """Whether a class or one of its bases has this bare name in torch."""
+        return any(b.rpartition(":")[2] == base and b.startswith("torch") for b in self.lineage(key))
+
+    @functools.cached_property
+    def instances(self) -> Mapping[str, list[ModuleTrace]]:
+        """Modules of the observed models by class."""
+        out: dict[str, list[ModuleTrace]] = {}
+        for m in self.modules.values():
+            out.setdefault(m.cls, []).append(m)
+        return out
+
+    def init_of(self, cls: str) -> str:
+        return self.method(cls, "__init__")

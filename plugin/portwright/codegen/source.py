@@ -1,0 +1,81 @@
+"""Parse one function's source so that its nodes have the same numbers in every process."""
+
+from __future__ import annotations
+
+import ast
+import io
+import textwrap
+import tokenize
+from dataclasses import dataclass
+
+DIRECTIVES = ("fmt:", "type:", "noqa", "ruff:", "pylint:", "pragma", "Copied from", "TODO", "Ignore copy", "!!!")
+
+
+@dataclass(frozen=True)
+class Comments:
+    """The comments of one function, by the line that they explain."""
+
+    above: dict[int, tuple[str, ...]]  # line of a statement -> full-line comments right before it
+    beside: dict[int, str]  # line -> comment at its end
+
+
+def parse_function(source: str) -> ast.FunctionDef:
+    """The numbered tree: every node has `number`, its place in a walk; annotated assignments are plain ones."""
+    tree = ast.parse(textwrap.dedent(source)).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    tree = _Unannotate().visit(tree)
+    for index, node in enumerate(ast.walk(tree)):
+        node.number = index  # type: ignore[attr-defined]
+    return tree
+
+
+class _Unannotate(ast.NodeTransformer):
+    """`x: T = e` to `x = e`, so that no analysis needs to know both; also unshares the parser's context nodes."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+
+def number(node: ast.AST) -> int:
+    return getattr(node, "number", -1)
+
+
+def comments_of(source: str) -> Comments:
+    """The comments of a function's source; tool directives are left out."""
+    above: dict[int, tuple[str, ...]] = {}
+    beside: dict[int, str] = {}
+    block: list[str] = []
+    code_on_line = False
+    for token in tokenize.generate_tokens(io.StringIO(textwrap.dedent(source)).readline):
+        if token.type == tokenize.COMMENT:
+            text = token.string.lstrip("#").strip()
+            if not text or text.startswith(DIRECTIVES):
+                continue
+            if code_on_line:
+                beside[token.start[0]] = text
+            else:
+                block.append(text)
+        elif token.type in (tokenize.NEWLINE, tokenize.NL):
+            code_on_line = False
+        elif token.type not in (tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+            if block and not code_on_line:
+                above[token.start[0]] = tuple(block)
+                block = []
+            code_on_line = True
+    return Comments(above, beside)
+
+
+def licence_of(text: str) -> str:
+    """The comment block that a file begins with."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("#!") or "coding" in line[:20]:
+            continue
+        if not line.startswith("#"):
+            if lines or line.strip():
+                break
+            continue
+        lines.append(line.rstrip())
+    return "\n".join(lines)

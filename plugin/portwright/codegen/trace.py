@@ -1,0 +1,219 @@
+"""What observation hands to every later stage: frozen records, written as JSON, with no live objects in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Plain = Any  # None, bool, int, float or str
+
+
+@dataclass(frozen=True)
+class Callee:
+    """One function that a call was seen to reach."""
+
+    sort: str  # "module" | "method" | "function" | "class" | "builtin" | "object" | "other"
+    name: str  # its __name__, or the class's
+    fid: str = ""  # the instrumented function behind it
+    cls: str = ""  # class key, for modules, objects and classes
+    module: str = ""  # the Python module that defines it
+    torch: bool = False  # one of torch's own functions or Tensor methods
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one expression was, over every visit in every run."""
+
+    n: int = 0
+    kinds: frozenset[str] = frozenset()
+    consts: tuple[Plain, ...] = ()  # the distinct plain values, while they are few
+    mixed: bool = False  # it was also something that `consts` does not hold
+    ranks: frozenset[int] = frozenset()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    dtypes: frozenset[str] = frozenset()
+    lens: frozenset[int] = frozenset()
+    keys: frozenset[str] = frozenset()  # fields of a model output that held something
+    fields: tuple[str, ...] = ()  # all fields of that output's class, in order
+    types: frozenset[str] = frozenset()  # classes of modules
+    paths: tuple[str, ...] = ()  # of modules: "<model>:<path>"
+    callees: tuple[Callee, ...] = ()
+    truth: frozenset[bool] = frozenset()  # as a test
+    tensor_test: bool = False
+    starred: frozenset[str] = frozenset()  # keywords that arrived by **
+    tags: frozenset[str] = frozenset()  # layout: "" or "cl"
+    element_tags: tuple[str, ...] = ()  # of a tuple's elements
+    items: tuple[Plain, ...] = ()  # plain elements of the first tuple seen
+
+    @property
+    def const(self) -> bool:
+        """Whether it was always one and the same plain value."""
+        return self.n > 0 and len(self.consts) == 1 and not self.mixed
+
+    @property
+    def always_none(self) -> bool:
+        return self.n > 0 and self.kinds == {"none"}
+
+
+@dataclass(frozen=True)
+class GlobalRef:
+    """What a global name of a function stands for."""
+
+    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "other"
+    name: str = ""  # qualified: "math", "torch.nn.functional"
+    value: Plain = None
+    fid: str = ""
+    cls: str = ""
+
+
+@dataclass(frozen=True)
+class FunctionTrace:
+    """One reached function: its source and everything seen in it."""
+
+    fid: str  # "module:qualname"
+    module: str
+    name: str
+    owner: str  # class key, "" for a plain function
+    binding: str  # "function" | "method" | "static" | "class" | "property"
+    file: str
+    line: int
+    source: str
+    entered: int
+    params: Mapping[str, Seen] = field(default_factory=dict)
+    nodes: Mapping[str, Seen] = field(default_factory=dict)  # by node number
+    globals: Mapping[str, GlobalRef] = field(default_factory=dict)
+    defaults: Mapping[str, Plain] = field(default_factory=dict)  # plain defaults only
+    starred: frozenset[str] = frozenset()  # names that arrived in **kwargs
+
+
+@dataclass(frozen=True)
+class ClassTrace:
+    """One class that the reached code belongs to, or builds."""
+
+    key: str  # "module:qualname"
+    name: str
+    module: str
+    bases: tuple[str, ...]  # class keys after itself in the method resolution order
+    torch_base: str  # nearest base in torch.nn, "Module" for a plain one, "" for no module
+    line: int = 0
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class TensorSlot:
+    """A parameter, buffer or tensor attribute of one module."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    role: str  # "parameter" | "buffer" | "temporary" (non-persistent buffer) | "attribute"
+
+
+@dataclass(frozen=True)
+class ModuleTrace:
+    """One module instance of an observed model."""
+
+    path: str
+    cls: str
+    tensors: tuple[TensorSlot, ...] = ()
+    numbers: Mapping[str, Plain] = field(default_factory=dict)  # plain attributes
+    children: tuple[str, ...] = ()
+    response: str = ""  # sample key of its answer to a ramp, for parameterless element-wise modules
+
+
+@dataclass(frozen=True)
+class ModelTrace:
+    """One observed model: its config and its modules."""
+
+    config: Mapping[str, Any]
+    modules: tuple[ModuleTrace, ...]
+    state: Mapping[str, tuple[str, tuple[int, ...]]]  # state_dict: name -> dtype, shape
+    tied: tuple[tuple[str, ...], ...] = ()  # groups of names that are one tensor
+
+
+@dataclass(frozen=True)
+class SampleCall:
+    """One recorded call of a function: sample keys of tensors by parameter name, and its plain arguments."""
+
+    fid: str
+    path: str  # of the module, "" for a plain function
+    tensors: Mapping[str, str]
+    plain: Mapping[str, Plain]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything that observation found out about one reference."""
+
+    reference: str
+    root: str  # class key
+    entry: str  # fid of its forward
+    init: str  # fid of its __init__
+    config_style: str  # "object" | "explicit" | "kwargs"
+    library: str  # "transformers 5.24.0", "" for a person's own module
+    classes: Mapping[str, ClassTrace]
+    functions: Mapping[str, FunctionTrace]
+    models: tuple[ModelTrace, ...]
+    samples: tuple[SampleCall, ...]
+    config_class: str = ""
+    config_defaults: Mapping[str, Any] = field(default_factory=dict)
+    attribute_map: Mapping[str, str] = field(default_factory=dict)
+    licences: tuple[str, ...] = ()  # leading comment blocks of the files reached
+    probes: tuple[str, ...] = ()
+
+
+def to_plain(value: Any) -> Any:
+    """Records to JSON values; fields that hold their default are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        out = {}
+        for f in dataclasses.fields(value):
+            v = getattr(value, f.name)
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            if default is dataclasses.MISSING or v != default or type(v) is not type(default):
+                out[f.name] = to_plain(v)
+        return out
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((to_plain(v) for v in value), key=repr)
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v) for v in value]
+    return value
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def from_plain(kind: Any, value: Any) -> Any:
+    """The inverse of `to_plain` for an annotated type."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        types = hints(kind)
+        return kind(**{k: from_plain(types[k], v) for k, v in value.items()})
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is frozenset:
+        return frozenset(from_plain(args[0], v) for v in value)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is ...:
+            return tuple(from_plain(args[0], v) for v in value)
+        return tuple(from_plain(a, v) for a, v in zip(args, value, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        return {k: from_plain(args[1], v) for k, v in value.items()}
+    return value
+
+
+def write_trace(path: Path, trace: Trace) -> None:
+    path.write_text(json.dumps(to_plain(trace), separators=(",", ":")), encoding="utf-8")
+
+
+def read_trace(path: Path) -> Trace:
+    trace = from_plain(Trace, json.loads(path.read_text(encoding="utf-8")))
+    assert isinstance(trace, Trace)
+    return trace

@@ -1,0 +1,105 @@
+"""Making tensors: constants, ranges, masks."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import call, quote, tuple_of
+from portwright.codegen.translate.registry import Operation, row, template
+
+
+def dtype_of(op: Operation) -> ast.expr | None:
+    """The dtype argument, or the integer type that torch infers from whole numbers."""
+    return op.get("dtype")
+
+
+@row("arange", "*bounds dtype=None start=None end=None step=None")
+def arange(op: Operation) -> ast.expr:
+    bounds = list(op.star) + [op[k] for k in ("start", "end", "step") if op.get(k) is not None]
+    return call("mx.arange", *bounds, dtype=dtype_of(op))
+
+
+@row("linspace", "start end steps dtype=None")
+def linspace(op: Operation) -> ast.expr:
+    return call("mx.linspace", op["start"], op["end"], op["steps"], dtype=dtype_of(op))
+
+
+def shape(op: Operation) -> ast.expr:
+    """The sizes as one tuple."""
+    sizes = op.sizes("size")
+    if len(sizes) == 1 and isinstance(sizes[0], ast.Starred):
+        return sizes[0].value
+    return sizes[0] if len(sizes) == 1 else tuple_of(sizes)
+
+
+FILLED = {
+    "zeros": "mx.zeros",
+    "ones": "mx.ones",
+    "empty": "mx.zeros",
+    "new_zeros": "mx.zeros",
+    "new_ones": "mx.ones",
+    "new_empty": "mx.zeros",
+}
+
+
+@row("zeros ones empty", "*size dtype=None")
+def filled(op: Operation) -> ast.expr:
+    return call(FILLED[op.name], shape(op), dtype=dtype_of(op))
+
+
+@row("new_zeros new_ones new_empty", "input *size dtype=None")
+def new_filled(op: Operation) -> ast.expr:
+    dtype = dtype_of(op) or quote("x.dtype", x=op["input"])
+    return call(FILLED[op.name], shape(op), dtype=dtype)
+
+
+@row("new_full", "input size fill_value dtype=None")
+def new_full(op: Operation) -> ast.expr:
+    dtype = dtype_of(op) or quote("x.dtype", x=op["input"])
+    return call("mx.full", op["size"], op["fill_value"], dtype=dtype)
+
+
+@row("full", "size fill_value dtype=None")
+def full(op: Operation) -> ast.expr:
+    return call("mx.full", op["size"], op["fill_value"], dtype=dtype_of(op))
+
+
+@row("randn rand", "*size dtype=None")
+def random(op: Operation) -> ast.expr:
+    if op.scope.random_is_zero:  # a parameter's first value: weights are loaded over it
+        return call("mx.zeros", shape(op), dtype=dtype_of(op))
+    raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
+
+
+@row("randint randn_like rand_like randperm bernoulli multinomial normal normal_ uniform_", "*size dtype=None")
+def random_like(op: Operation) -> ast.expr:
+    raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
+
+
+@row("tensor as_tensor asarray", "data dtype=None")
+def tensor(op: Operation) -> ast.expr:
+    if op.kinds("data") == {"tensor"}:
+        return op["data"] if op.get("dtype") is None else quote("x.astype(d)", x=op["data"], d=op["dtype"])
+    return call("mx.array", op["data"], dtype=dtype_of(op))
+
+
+@row("new_tensor", "input data dtype=None")
+def new_tensor(op: Operation) -> ast.expr:
+    return call("mx.array", op["data"], dtype=dtype_of(op) or quote("x.dtype", x=op["input"]))
+
+
+@row("scalar_tensor", "data dtype=None")
+def scalar_tensor(op: Operation) -> ast.expr:
+    return call("mx.array", op["data"], dtype=dtype_of(op))
+
+
+@row("eye", "n m=None dtype=None")
+def eye(op: Operation) -> ast.expr:
+    return call("mx.eye", op["n"], *([op["m"]] if op.get("m") is not None else []), dtype=dtype_of(op))
+
+
+template("triu tril", "input diagonal=0", "mx.{name}(input, diagonal)")
+template("diag diagonal", "input", "mx.{name}(input)")
+template("finfo", "dtype", "mx.finfo(dtype)")
+template("iinfo", "dtype", "mx.iinfo(dtype)")

@@ -1,0 +1,55 @@
+"""Gathering and scattering by index."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import call, quote
+from portwright.codegen.translate.registry import Layout, Operation, row, template
+
+
+@row("gather", "input dim index", Layout.AXIS)
+def gather(op: Operation) -> ast.expr:
+    """torch reads only as far as the index reaches on the other axes; MLX wants them equal or one."""
+    dim, rank = op.value("dim"), op.rank()
+    for a in op.scope.seen(op.raw["input"]).shapes:
+        for b in op.scope.seen(op.raw["index"]).shapes:
+            same_run = len(op.scope.seen(op.raw["input"]).shapes) == len(op.scope.seen(op.raw["index"]).shapes) == 1
+            if same_run and any(a[i] != b[i] for i in range(rank) if i != dim % rank):
+                raise HoleError("gather with an index that is smaller on other axes")
+    return call("mx.take_along_axis", op["input"], op["index"], axis=op.axis())
+
+
+template("take_along_dim", "input indices dim", "mx.take_along_axis(input, indices, axis=dim)")
+
+
+@row("index_select", "input dim index", Layout.AXIS)
+def index_select(op: Operation) -> ast.expr:
+    return call("mx.take", op["input"], op["index"], axis=op.axis())
+
+
+@row("select", "input dim index")
+def select(op: Operation) -> ast.expr:
+    dim = op.value("dim") % op.rank()
+    parts: list[ast.expr] = [ast.Slice() for _ in range(dim)] + [op["index"]]  # type: ignore[list-item]
+    return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
+
+
+@row("narrow", "input dim start length")
+def narrow(op: Operation) -> ast.expr:
+    dim = op.value("dim") % op.rank()
+    end = quote("s + n", s=op["start"], n=op["length"])
+    cut = ast.Slice(op["start"], end)
+    parts: list[ast.expr] = [ast.Slice() for _ in range(dim)] + [cut]  # type: ignore[list-item]
+    return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
+
+
+@row("one_hot", "tensor num_classes")
+def one_hot(op: Operation) -> ast.expr:
+    return quote("(x[..., None] == mx.arange(n)).astype(mx.int32)", x=op["tensor"], n=op["num_classes"])
+
+
+@row("searchsorted bucketize nonzero bincount masked_select index_add index_add_ scatter_add unique", "input *rest")
+def data_dependent(op: Operation) -> ast.expr:
+    raise HoleError(f"{op.name} has no MLX counterpart")

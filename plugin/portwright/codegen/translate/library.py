@@ -1,0 +1,64 @@
+"""Rows for libraries' own functions: the masking and dispatch plumbing that models call and do not define."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import quote
+from portwright.codegen.translate.registry import Layout, Operation, Row, row
+
+LIBRARY_ROWS: dict[str, Row] = {}
+
+
+@row(
+    "create_bidirectional_mask",
+    "config inputs_embeds attention_mask=None encoder_hidden_states=None or_mask_function=None and_mask_function=None",
+    Layout.OPAQUE,
+    LIBRARY_ROWS,
+)
+def bidirectional(op: Operation) -> ast.expr:
+    """An additive mask over keys, from a padding mask of (batch, keys)."""
+    if op.get("or_mask_function") is not None or op.get("and_mask_function") is not None:
+        raise HoleError("a mask with its own mask function")
+    mask = op.get("attention_mask")
+    if mask is None:
+        return ast.Constant(None)
+    if op.rank("attention_mask") != 2:
+        raise HoleError("a padding mask that is not (batch, length)")
+    made = quote("(1 - m[:, None, None, :].astype(x.dtype)) * mx.finfo(x.dtype).min", m=mask, x=op["inputs_embeds"])
+    if "none" in op.kinds("attention_mask"):
+        return quote("None if m is None else made", m=mask, made=made)
+    return made
+
+
+@row("apply_chunking_to_forward", "forward_fn chunk_size chunk_dim *tensors", Layout.AWARE, LIBRARY_ROWS)
+def chunking(op: Operation) -> ast.expr:
+    """Chunking saves memory and changes no number."""
+    return ast.Call(op["forward_fn"], list(op.star), [])
+
+
+@row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)
+def torch_int(op: Operation) -> ast.expr:
+    return quote("int(x)", x=op["x"])
+
+
+@row(
+    "dispatch_attention_fn",
+    "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False attention_kwargs=None backend=None parallel_config=None",
+    Layout.OPAQUE,
+    LIBRARY_ROWS,
+)
+def dispatch_attention(op: Operation) -> ast.expr:
+    """(batch, length, heads, head_dim) in and out."""
+    scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
+    made = quote(
+        "mx.fast.scaled_dot_product_attention(q.transpose(0, 2, 1, 3), k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3), scale=s)",
+        q=op["query"], k=op["key"], v=op["value"], s=scale,
+    )  # fmt: skip
+    mask = op.get("attn_mask")
+    if mask is None and op.value("is_causal", False):
+        mask = ast.Constant("causal")
+    if mask is not None:
+        made.keywords.append(ast.keyword("mask", mask))  # type: ignore[attr-defined]
+    return quote("y.transpose(0, 2, 1, 3)", y=made)
