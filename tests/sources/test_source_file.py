@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,13 @@ def test_what_is_not_there_is_explained(folder: Path, cache: Path, text: str, sa
     """A missing folder and a file of another kind are told apart."""
     with pytest.raises(PortError, match=said):
         fetch(parse_source(text), ("*",), cache=cache, base=folder.parent)
+
+
+def test_a_missing_package_is_named(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the packages of the extra `build` a fetch says what to install."""
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(PortError, match=r"portwright\[build\]"):
+        fetch(parse_source("file:weights"), ("*",), cache=cache, base=folder.parent)
 
 
 def test_pipes_are_no_files(folder: Path, cache: Path) -> None:

@@ -79,6 +79,16 @@ def test_an_intact_snapshot_makes_no_connection_when_pinned(hub: LoopbackHub, ca
     assert not hub.requests
 
 
+def test_a_cache_behind_a_link_is_the_same_cache(
+    hub: LoopbackHub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache folder that is reached through a link works like any other."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "link"))
+    assert (take(cache).root / "config.json").read_bytes() == FILES["config.json"]
+
+
 def test_two_ports_pinned_to_two_commits_do_not_disturb_each_other(hub: LoopbackHub, cache: Path) -> None:
     """Ports of one branch pinned at different times share a cache, and neither makes the other ask again."""
     first = take(cache)

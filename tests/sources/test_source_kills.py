@@ -24,10 +24,12 @@ WEIGHTS = {"model-1.safetensors": tensor_file({"w": 1_500_000}), "model-2.safete
 FILES = {"config.json": SMALL, **WEIGHTS}
 
 
-def start(folder: Path, source: str, wanted: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
-    job = {"source": source, "base": str(folder), "wanted": wanted, "cache": str(folder / "cache"), "pinned": None}
-    (folder / "job.json").write_text(json.dumps(job))
-    command = [sys.executable, "-m", "portwright.sources.worker", str(folder / "job.json")]
+def start(
+    folder: Path, source: str, wanted: list[str], env: dict[str, str], cache: str = "cache"
+) -> subprocess.Popen[str]:
+    job = {"source": source, "base": str(folder), "wanted": wanted, "cache": str(folder / cache), "pinned": None}
+    (folder / f"{cache}.job").write_text(json.dumps(job))
+    command = [sys.executable, "-m", "portwright.sources.worker", str(folder / f"{cache}.job")]
     return subprocess.Popen(
         command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -68,10 +70,11 @@ def test_the_worker_fetches_through_hf_endpoint(hub: LoopbackHub, tmp_path: Path
     assert not hub.bodies()
 
 
-def test_two_fetches_at_once_move_each_file_once(hub: LoopbackHub, tmp_path: Path) -> None:
-    """Two workers on one cache give the same snapshot, and the second waits instead of downloading too."""
+@pytest.mark.parametrize("caches", [("cache", "cache"), ("cache", "other")])
+def test_two_fetches_at_once_move_each_file_once(hub: LoopbackHub, tmp_path: Path, caches: tuple[str, str]) -> None:
+    """Two workers give the same snapshot and share the download, whether or not they share our cache too."""
     env = hub.env(tmp_path / "hf")
-    both = [start(tmp_path, "hf:org/tiny@main", ["*"], env) for _ in range(2)]
+    both = [start(tmp_path, "hf:org/tiny@main", ["*"], env, cache) for cache in caches]
     first, second = map(result, both)
     assert first == second
     assert sum(r.sent for r in hub.bodies()) == sum(map(len, FILES.values()))

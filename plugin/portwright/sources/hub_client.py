@@ -39,7 +39,7 @@ class Hub:
         huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         self._ref = ref
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
-        self._cache = Path(huggingface_hub.constants.HF_HUB_CACHE).absolute()
+        self._cache = Path(huggingface_hub.constants.HF_HUB_CACHE).expanduser().resolve()  # as the client does
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="portwright")
         self.folder: Path = self._cache / repo_folder_name(repo_id=ref.name, repo_type="model")
 
@@ -109,8 +109,17 @@ class Hub:
 
     def download(self, commit: str, listed: Listed, tick: Tick) -> Digests:
         """Put one file into the client's cache, whole and with the digest that the Hub states; raises PortError."""
+        from filelock import FileLock
+
         etag = listed.sha256 or listed.git_sha1
         assert etag is not None, "listing() gives every file a digest"
+        # Beside the client's own locks: processes with another cache of ours may share this one.
+        lock = self._cache / ".locks" / self.folder.name / f"{etag}.portwright.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            return self._download(commit, listed, etag, tick)
+
+    def _download(self, commit: str, listed: Listed, etag: str, tick: Tick) -> Digests:
         blob = self.folder / "blobs" / etag
         partial = blob.with_name(f"{etag}.portwright.incomplete")
         blob.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ INDEX_LIMIT = 32 << 20  # a shard index lists every key
 
 def take(backend: Backend, ref: SourceRef, wanted: tuple[str, ...], site: Site, *, check: bool = False) -> Snapshot:
     """Make the wanted files present and give their digests; raises PortError with every problem found."""
-    with _disk_errors(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
+    with _told(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
         sidecar = Sidecar(source.record)
         paths = select(source.listing, wanted)
         if not paths:
@@ -50,7 +50,7 @@ def take(backend: Backend, ref: SourceRef, wanted: tuple[str, ...], site: Site, 
 
 def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
     """Read the listing, the small texts and the safetensors headers; raises PortError with every problem found."""
-    with _disk_errors(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
+    with _told(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
         listing = source.listing
         texts = [path for path, entry in listing.items() if _is_small_text(path, entry.size)]
         weights = [path for path in listing if path.endswith(".safetensors")]
@@ -159,19 +159,25 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _disk_errors(ref: SourceRef, site: Site) -> Iterator[None]:
+def _told(ref: SourceRef, site: Site) -> Iterator[None]:
+    """Say what the disk or the installation lacks, instead of a traceback."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("filelock", "huggingface_hub"):
+            raise
+        problem, hint = f"the package {error.name} is not installed", "pip install 'portwright[build]'"
+        raise PortError(Problem(ref.text, problem, hint), ExitCode.SOURCE) from None
     except OSError as error:
+        if error.errno is None:
+            raise
         where = str(error.filename or ref.text)
         if error.errno in _FULL:
             free = shutil.disk_usage(site.cache).free
             problem = f"the disk is full: {error.strerror} ({free:,} bytes are free)"
             hint = f"free some space, or set PORTWRIGHT_CACHE to a folder on another disk (now {site.cache})"
-        elif error.errno is not None:
-            problem, hint = f"cannot read or write it: {error.strerror}", "check the folder's permissions and disk"
         else:
-            raise
+            problem, hint = f"cannot read or write it: {error.strerror}", "check the folder's permissions and disk"
         raise PortError(Problem(where, problem, hint), ExitCode.SOURCE) from None
 
 
