@@ -60,7 +60,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return apply_row(scope, n, callee)
     if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":
         seen = scope.seen(n)
-        if seen.const:
+        held = bool(scope.kinds(n.args[0]) & {"tensor", "module", "callable", "config", "output"})
+        if seen.const and (held or callee.name != "isinstance"):
             return literal(seen.consts[0])
     if callee.name == "getattr" and callee.module == "builtins":
         return getattr_call(scope, n)

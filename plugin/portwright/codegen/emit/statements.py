@@ -154,7 +154,7 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     check = refuse(scope, n, decision.guard, other if validation else [])
     check.assumption = None if validation else decision.assumption  # type: ignore[attr-defined]
     check.bound = bound_names(n)  # type: ignore[attr-defined]
-    check.effects = any(has_effect(scope, s) for s in (*n.body, *n.orelse))  # type: ignore[attr-defined]
+    check.effects = validation or any(has_effect(scope, s) for s in (*n.body, *n.orelse))  # type: ignore[attr-defined]
     if validation and decision.guard is None:
         return out
     return [check, *out]

@@ -207,7 +207,7 @@ def first_store(scope: Scope, name: str) -> int:
             elif isinstance(s, (ast.With, ast.Try)):
                 walk(s.body, looped)
             elif name in stores(s):
-                lines.append(0 if looped else s.lineno)
+                lines.append(0 if looped else s.end_lineno or s.lineno)
 
     walk(scope.tree.body, False)
     return min(lines, default=0)
