@@ -60,6 +60,16 @@ def required_checks(lock: Mapping[str, Any]) -> list[str]:
     return sorted(ids)
 
 
+def budgets(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Give the figure that a quantization check is limited by, for each budget of port.toml that port.lock holds."""
+    found = {}
+    for name, component in lock["components"].items():
+        budget = (component["facts"].get("quantize") or {}).get("budget") or {}
+        for metric, limit in budget.items():  # "top1" is the share that agrees, the check measures what does not
+            found[f"{name}/quantization/{metric}"] = tolerance.figure(1 - limit if metric == "top1" else limit)
+    return found
+
+
 def recorded_only(check: str) -> bool:
     """Tell whether a check demands nothing: its figures inform, and it may be not run."""
     return check.split("/")[1:2] == [_RECORDED]
@@ -185,7 +195,7 @@ def _entries(measurements: Sequence[Mapping[str, Any]], headroom: float | None) 
     return {
         f"{measured['component']}/{check}": {
             "metric": raw["metric"],
-            "value": tolerance.figure(float(raw["value"])),
+            "value": _figure(f"{measured['component']}/{check}", float(raw["value"])),
             "noise": tolerance.figure(float(raw["noise"])),
             "headroom": _headroom(raw, headroom),
             "origin": raw["origin"],
@@ -193,6 +203,13 @@ def _entries(measurements: Sequence[Mapping[str, Any]], headroom: float | None) 
         for measured in measurements
         for check, raw in measured["checks"].items()
     }
+
+
+def _figure(check: str, value: float) -> str:
+    """Write a measured value; a sum of rounding errors just below zero is zero, and a negative distance is a bug."""
+    if value < -1e-6:
+        raise PortError(Problem(check, f"measured {value}: a distance cannot be negative", "report this bug"))
+    return tolerance.figure(0.0 if value < 0 else value)
 
 
 def _headroom(entry: Mapping[str, Any], own: float | None) -> float:

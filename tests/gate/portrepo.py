@@ -152,4 +152,8 @@ def _entry(check: str) -> dict[str, Any]:
         return {"metric": "uncovered_share", "value": 0.0, "noise": 0.1, "origin": "tolerance.toml"}
     if kind in ("coverage", "bijection", "dtype", "determinism", "sensitivity"):
         return {"metric": "mismatches", "value": 0.0, "noise": 0.0, "origin": "exact"}
+    if kind == "quantization":
+        limits = {"kl": ("kl", 0.05), "top1": ("top1_disagreement", 1 - 0.98), "layers": ("rel_l2", 0.25)}
+        metric, limit = limits[check.split("/")[1]]
+        return {"metric": metric, "value": limit / 3, "noise": limit, "origin": "budget"}
     return {"metric": "rel_l2", "value": 2.13e-7, "noise": 1.1e-7, "origin": "fp64"}

@@ -262,3 +262,11 @@ def test_failing_evidence_cannot_be_accepted(port: PortRepo) -> None:
     port.prove(changes={"isolate/layer.0": {"value": 1.0}})
     with pytest.raises(PortError, match=r"cpu: model/isolate/layer\.0: it does not pass"):
         accept(port.path, Terminal(), Terminal("minilm\n"))
+
+
+def test_negative_distance_is_a_bug_and_rounding_below_zero_is_zero(port: PortRepo) -> None:
+    """A divergence of -1e-9 is a sum of rounding errors; -1 cannot be."""
+    proof = port.prove(changes={"isolate/layer.0": {"value": -1e-9}}, refresh=True)
+    assert proof.evidence["runs"]["cpu"]["checks"]["model/isolate/layer.0"]["value"] == "0.0e+00"
+    with pytest.raises(PortError, match=r"model/isolate/layer\.0: measured -1.0: a distance cannot be negative"):
+        port.prove(changes={"isolate/layer.0": {"value": -1.0}})

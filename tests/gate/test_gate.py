@@ -203,6 +203,25 @@ def test_lock_of_another_source_is_named(port: PortRepo) -> None:
     ]
 
 
+def test_budget_of_a_quantized_port_is_port_toml_s(repo: PortRepo) -> None:
+    """A quantized port passes within its budget; evidence that widens the budget is named."""
+    quantize = "[quantize]\nbits = 4\nbudget = { kl = 0.05, top1 = 0.98 }\n"
+    repo.add_port(toml=PORT.format(name="minilm", version="1.0") + quantize)
+    repo.git("add", "-A")
+    assert repo.gate().lines == ("minilm: 21 checks hold on cpu; metal: not run",)
+    check = "model/quantization/top1"
+    repo.edit(
+        "port.evidence.json", lambda body: body["runs"]["cpu"]["checks"][check].update(noise="9.0e-01"), reseal=True
+    )
+    repo.git("add", "-A")
+    assert blocked(repo) == [
+        f"port.evidence.json: cpu: {check}: it is judged by a budget of 9.0e-01, and port.toml gives 2.0e-02"
+    ]
+    repo.edit("port.lock", lambda body: body["components"]["model"]["facts"]["quantize"].update(bits=8))
+    repo.git("add", "-A")
+    assert blocked(repo)[0] == "port.lock: components.model.facts.quantize: bits is 8 here and 4 in port.toml"
+
+
 def test_skill_of_another_content_names_both_versions(port: PortRepo) -> None:
     """A slice that the port was made with has changed since; prose may change freely."""
     port.write("skills/tiny/SKILL.md", port.read("skills/tiny/SKILL.md") + "More prose.\n")

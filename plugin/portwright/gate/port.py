@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def _check_lock(reader: Reader, spec: PortSpec, lock: Mapping[str, Any]) -> None
         reader.report(LOCK, "port.toml has this component, and the lock does not", place=f"components.{name}")
     for name in sorted(lock["components"].keys() - wanted.keys()):
         reader.report(LOCK, "port.toml does not have this component", place=f"components.{name}")
-    quantize = spec.raw.get("quantize")
+    quantize = {key: value for key, value in asdict(spec.quantize).items() if key != "keep"} if spec.quantize else None
     for name in sorted(wanted.keys() & lock["components"].keys()):
         locked, component = lock["components"][name], wanted[name]
         facts = locked["facts"]
@@ -115,6 +115,11 @@ def _check_lock(reader: Reader, spec: PortSpec, lock: Mapping[str, Any]) -> None
                 else "port.toml does not quantize, the lock does"
             )
             reader.report(LOCK, said, place=f"components.{name}.facts.quantize")
+        elif quantize is not None:
+            for key, value in facts["quantize"].items():
+                if quantize.get(key) != value:
+                    said = f"{key} is {value!r} here and {quantize.get(key)!r} in port.toml"
+                    reader.report(LOCK, said, place=f"components.{name}.facts.quantize")
 
 
 def _check_acceptance(reader: Reader, port: str, evidence_text: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import canonical
 from ..errors import PortError
-from ..evidence import EVIDENCE, MANIFEST, demand_of, facts_of, judge, recorded_only, required_checks
+from ..evidence import EVIDENCE, MANIFEST, budgets, demand_of, facts_of, judge, recorded_only, required_checks
 from ..verify import tolerance
 from .reader import REBUILD, Reader
 
@@ -28,6 +28,7 @@ def check_proof(reader: Reader, port: str, lock: _Json, manifest: _Json, manifes
         reader.report(EVIDENCE, f"it was measured for another {MANIFEST}", place="manifest")
     _check_manifest(reader, lock, manifest)
     _check_runs(reader, manifest, evidence)
+    _check_budgets(reader, lock, evidence)
     _check_verdicts(reader, manifest, evidence)
 
 
@@ -81,6 +82,17 @@ def _check_runs(reader: Reader, manifest: _Json, evidence: _Json) -> None:
                     reader.report(EVIDENCE, said, place=f"{device}: {check}")
             if (measured["rule"] == "recorded") != recorded_only(check):
                 said = f"the metric {measured['metric']!r} demands nothing, and this check must"
+                reader.report(EVIDENCE, said, place=f"{device}: {check}")
+
+
+def _check_budgets(reader: Reader, lock: _Json, evidence: _Json) -> None:
+    """Note a budget in the evidence that is not port.toml's: it is the one tolerance that no noise explains."""
+    limits = budgets(lock)
+    for device, run in sorted(evidence["runs"].items()):
+        for check in sorted(limits.keys() & run["checks"].keys()):
+            noise = run["checks"][check]["noise"]
+            if noise != limits[check]:
+                said = f"it is judged by a budget of {noise}, and port.toml gives {limits[check]}"
                 reader.report(EVIDENCE, said, place=f"{device}: {check}")
 
 
