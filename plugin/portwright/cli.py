@@ -7,6 +7,8 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from . import __version__
@@ -43,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(words)
     except PortError as error:
+        here = f"{Path.cwd()}/"
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            print(replace(problem, where=problem.where.removeprefix(here)), file=sys.stderr)
         count = len(error.problems)
         if count > 1:
             print(f"{count} problems", file=sys.stderr)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
-from .errors import PortError
+from .errors import PortError, Problem
 from .reporter import PortReporter, current
 from .stages.stage import Stage
 
@@ -81,6 +82,14 @@ def ports(*patterns: str, root: Path | None = None) -> dict[str, Callable[[], It
     return {_CREATOR: create}
 
 
+def placed(problem: Problem, file: Path) -> Problem:
+    """Name the place of a problem of a port.toml or its Skill by its path from the current folder."""
+    where, folder = problem.where, file.parent.as_posix()
+    if where.startswith(file.name) and folder != ".":
+        where = f"{folder}/{where}"
+    return replace(problem, where=where.removeprefix(f"{Path.cwd()}/"))
+
+
 _PARAMS = [{"name": "json", "long": "json", "type": bool, "default": False, "help": "write JSON lines instead of text"}]
 
 
@@ -96,8 +105,7 @@ def _load(root: Path, patterns: Iterable[str] | None) -> list[Stage]:
         try:
             made = build_stages(file)
         except PortError as error:
-            folder = file.parent.as_posix()
-            problems += [str(p) if folder == "." else f"{folder}/{p}" for p in error.problems]
+            problems += [str(placed(problem, file)) for problem in error.problems]
             continue
         name = made[-1].name
         if name in names:
@@ -161,8 +169,6 @@ def _run(stage: Stage) -> StageFailed | None:
     except PortError as error:
         return StageFailed(error)
     except OSError as error:
-        from .errors import Problem
-
         full = error.errno in (27, 28, 122)
         hint = "free some space and run `doit port` again: what is finished is kept" if full else ""
         return StageFailed(PortError(Problem(str(error.filename or stage.name), str(error.strerror or error), hint)))
