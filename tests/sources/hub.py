@@ -139,6 +139,10 @@ class LoopbackHub:
     def knows(self, model: str) -> bool:
         return model in self._refs
 
+    def sent(self) -> int:
+        """Give the bytes of bodies sent so far."""
+        return sum(request.sent for request in list(self.requests))
+
     def bodies(self, name: str = "") -> list[Request]:
         """Give the requests that moved a file's bytes, those of one file if it is named."""
         moved = [r for r in self.requests if r.method == "GET" and r.sent and not r.path.startswith("/api/")]

@@ -20,7 +20,7 @@ from hub import LoopbackHub
 from wheels import build_wheel, tensor_file
 
 SMALL = b'{"hidden_size": 4}\n'
-WEIGHTS = {"model-1.safetensors": tensor_file({"w": 1_500_000}), "model-2.safetensors": tensor_file({"v": 900_000})}
+WEIGHTS = {"model-1.safetensors": tensor_file({"w": 4_000_000}), "model-2.safetensors": tensor_file({"v": 900_000})}
 FILES = {"config.json": SMALL, **WEIGHTS}
 
 
@@ -120,12 +120,14 @@ def test_a_full_disk_while_unpacking_leaves_no_half_file(tmp_path: Path) -> None
 def test_killed_downloads_resume(hub: LoopbackHub, tmp_path: Path) -> None:
     """Twelve kills at random moments of a slow download: nothing broken, and each run asks for what is missing only."""
     env = hub.env(tmp_path / "hf")
-    hub.faults.bytes_per_second = 1_500_000
+    hub.faults.bytes_per_second = 4_000_000
     moments = random.Random(4)
     kills = 0
     for _ in range(12):
+        before, enough = hub.sent(), moments.uniform(0, 4_000_000)
         job = start(tmp_path, "hf:org/tiny@main", ["*"], env)
-        time.sleep(moments.uniform(0.2, 2.0))
+        while job.poll() is None and hub.sent() - before < enough:  # by bytes: a busy machine starts slowly
+            time.sleep(0.002)
         kills += job.poll() is None
         job.send_signal(signal.SIGKILL)
         job.communicate()
