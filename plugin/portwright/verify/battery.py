@@ -19,6 +19,8 @@ ALWAYS = (
     "flow/modules",
     "outputs/observed",
     "outputs/unobserved",
+    "elements/modules",
+    "elements/outputs",
     "determinism/repeat",
     "sensitivity/parameters",
     "sensitivity/inputs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -70,6 +70,16 @@ def distance(actual: Array, expected: Array) -> Distance:
     return Distance(min(relative, UNBOUNDED), min(float((difference / _scale(b)).max()), UNBOUNDED))
 
 
+def greatest_difference(actual: Array, expected: Array) -> float:
+    """The greatest absolute difference; UNBOUNDED where there is none to take."""
+    if actual.shape != expected.shape:
+        return UNBOUNDED
+    with np.errstate(invalid="ignore"):
+        difference = np.where(_wide(actual) == _wide(expected), 0.0, np.abs(_wide(actual) - _wide(expected)))
+    greatest = float(difference.max(initial=0.0))
+    return greatest if greatest <= UNBOUNDED else UNBOUNDED
+
+
 def worst(distances: Iterable[Distance]) -> Distance:
     """Join distances: the greatest of each metric."""
     return reduce(lambda x, y: Distance(max(x.rel_l2, y.rel_l2), max(x.scaled_max, y.scaled_max)), distances, ZERO)
@@ -81,13 +91,33 @@ def floored(noise: Distance, dtype: str) -> Distance:
     return Distance(max(noise.rel_l2, eps), max(noise.scaled_max, eps))
 
 
-def against(measured: Distance, noise: Distance) -> Figure:
-    """Give the metric that is furthest beyond its own noise."""
-    pairs = [
-        Figure("rel_l2", measured.rel_l2, noise.rel_l2),
-        Figure("scaled_max", measured.scaled_max, noise.scaled_max),
-    ]
-    return max(pairs, key=lambda f: f.ratio)
+@dataclass(frozen=True)
+class Comparison:
+    """Both views of one or more compared tensors, each the worst against its own noise, and what is to be said."""
+
+    rel_l2: Figure
+    scaled_max: Figure
+    said: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return max(self.rel_l2.ratio, self.scaled_max.ratio)
+
+
+def against(measured: Distance, noise: Distance) -> Comparison:
+    """Put a distance beside the noise that it is judged by."""
+    return Comparison(
+        Figure("rel_l2", measured.rel_l2, noise.rel_l2), Figure("scaled_max", measured.scaled_max, noise.scaled_max)
+    )
+
+
+def furthest(comparisons: Sequence[Comparison]) -> Comparison:
+    """Join comparisons: of each view the one furthest beyond its noise, and everything that was said."""
+    return Comparison(
+        max((c.rel_l2 for c in comparisons), key=lambda f: f.ratio),
+        max((c.scaled_max for c in comparisons), key=lambda f: f.ratio),
+        "\n".join(c.said for c in comparisons if c.said),
+    )
 
 
 def describe(actual: Array, expected: Array, allowed: float) -> str:

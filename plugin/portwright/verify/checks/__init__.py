@@ -11,6 +11,7 @@ from portwright.verify.checks import (
     coverage,
     determinism,
     dtype,
+    elements,
     flow,
     isolate,
     long,
@@ -43,6 +44,7 @@ REGISTRY: dict[str, Check] = {
     "batch": batch.run,
     "determinism": determinism.run,
     "sensitivity": sensitivity.run,
+    "elements": elements.run,
     "quantization": quantization.run,
     "speed": speed.run,
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from portwright.verify.golden import distance_of
-from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all, measured
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -22,5 +22,6 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
         one = {k: t[row : row + 1] if k in entry["args"] else t for k, t in tensors.items()}
         rows.append(bench.call(one, kwargs))
     joined = {name: np.concatenate([r[name] for r in rows]) for name in whole if all(name in r for r in rows)}
-    figure, said = compare_all(joined, whole, distance_of(entry["noise"][bench.code_dtype]))
-    yield Measured("batch/invariance", figure.metric, figure.value, figure.noise, "reference", said)
+    yield measured(
+        "batch/invariance", compare_all(joined, whole, distance_of(entry["noise"][bench.code_dtype])), "reference"
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portwright.verify.checks import modules
-from portwright.verify.compare import Figure
-from portwright.verify.measure.bench import Bench, Flown, Measured, NotRun, compare_all
+from portwright.verify.compare import Comparison, furthest
+from portwright.verify.measure.bench import Bench, Flown, Measured, NotRun, compare_all, measured
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,7 @@ class Step:
     """One module's output in the port's own run."""
 
     module: str
-    figure: Figure
-    said: str
+    found: Comparison
 
 
 def steps(bench: Bench, runs: Callable[[int], Flown], dtype: str) -> Iterator[Step]:
@@ -32,10 +31,9 @@ def steps(bench: Bench, runs: Callable[[int], Flown], dtype: str) -> Iterator[St
         given = runs(call.probe).modules.get((path, call.index))
         if not given:
             continue
-        expected = bench.golden.result(call)
-        named = modules.in_reference_layout(given, bench.modules[path], expected)
-        figure, said = compare_all(named, modules.wanted(named, expected), noise)
-        yield Step(call.module, figure, said)
+        entry = bench.modules[path]
+        wanted = modules.expected(call, entry, bench.golden)
+        yield Step(call.module, compare_all(modules.in_reference_layout(given, entry, wanted), wanted, noise))
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -44,11 +42,11 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     if not found:
         yield NotRun("flow/modules", "the port calls none of the modules that the portmap names")
         return
-    worst = max(found, key=lambda step: step.figure.ratio).figure
-    yield Measured("flow/modules", worst.metric, worst.value, worst.noise, bench.origin, first_divergence(found))
+    worst = furthest([step.found for step in found])
+    yield measured("flow/modules", replace(worst, said=first_divergence(found)), bench.origin)
 
 
 def first_divergence(found: Iterable[Step]) -> str:
     """Name the first module that left the reference, and how; "" where none did."""
-    first = next((step for step in found if step.said), None)
-    return f"first divergence in the run: {first.module}: {first.said}" if first else ""
+    first = next((step for step in found if step.found.said), None)
+    return f"first divergence in the run: {first.module}: {first.found.said}" if first else ""

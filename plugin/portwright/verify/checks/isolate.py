@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
 
 from portwright.verify.checks import modules
-from portwright.verify.compare import Figure
+from portwright.verify.compare import INCOMPARABLE, Comparison, against, furthest
 from portwright.verify.golden import Call
 from portwright.verify.measure import port as mlx_port
-from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
-from portwright.verify.tolerance import UNBOUNDED, limits
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all, measured
+from portwright.verify.tolerance import limits
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -37,8 +38,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
             yield NotRun(f"isolate/{module}", found)
             continue
         covered += 1
-        figure, said = found
-        yield Measured(f"isolate/{module}", figure.metric, figure.value, figure.noise, bench.origin, said)
+        yield measured(f"isolate/{module}", found, bench.origin)
     total += len(bench.golden.body["uncalled"])
     share = 1 - covered / total if total else 0.0
     yield Measured(
@@ -46,15 +46,14 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     )
 
 
-def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence[Call]) -> tuple[Figure, str] | str:
-    """The worst figure over a module's recorded calls, or why none could be made."""
-    worst: tuple[Figure, str] | None = None
+def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence[Call]) -> Comparison | str:
+    """The worst over a module's recorded calls, or why none could be made."""
+    found: list[Comparison] = []
     reason = "the reference's own module could not be run alone"
     for call in calls:
         noise = call.noise.get(bench.code_dtype) or call.flow.get(bench.code_dtype)
         if noise is None:
             continue
-        expected = bench.golden.result(call)
         try:
             result = module(*modules.arguments(call, entry, bench.golden, bench.floats))
             outputs = mlx_port.named_outputs(result)
@@ -64,9 +63,9 @@ def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence
             continue
         except Exception as error:
             line = mlx_port.line_in(error, bench.port.folder / "model.py")
-            return Figure("rel_l2", UNBOUNDED, noise.rel_l2), f"model.py{line}: {type(error).__name__}: {error}"
-        given = modules.in_reference_layout(mlx_port.arrays(result), entry, expected)
-        found = compare_all(given, modules.wanted(given, expected), noise)
-        if worst is None or found[0].ratio > worst[0].ratio:
-            worst = found
-    return worst if worst is not None else reason
+            return replace(against(INCOMPARABLE, noise), said=f"model.py{line}: {type(error).__name__}: {error}")
+        expected = modules.expected(call, entry, bench.golden)
+        found.append(
+            compare_all(modules.in_reference_layout(mlx_port.arrays(result), entry, expected), expected, noise)
+        )
+    return furthest(found) if found else reason

@@ -45,26 +45,35 @@ def permuted(value: Any, perm: list[int] | None) -> Any:
     return value
 
 
-def in_reference_layout(
-    given: Mapping[str, Array], entry: Mapping[str, Any], expected: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Name the port's results as the reference names them, and turn them back to its layout.
+def expected(call: Call, entry: Mapping[str, Any], golden: Golden) -> dict[str, Array]:
+    """The reference's results that the port's module gives.
 
-    The portmap's `out` lists the port's results in order; `index` says which of the reference's one it is, where some
-    are left out because nothing reads them.
+    The portmap's `out` lists the port's results in order; `element` says which element of the reference's result each
+    is, where codegen left out those that nothing reads.
     """
-    names, layouts = list(expected), entry.get("out", [])
+    elements = [item["element"] for item in entry.get("out", []) if "element" in item]
+    if not elements:
+        return golden.result(call)
+    ((kind, content),) = call.out.items()
+    children = list(content.values()) if kind == "d" else content
+    if kind not in "dlu" or max(elements) >= len(children):
+        return golden.result(call)
     found: dict[str, Array] = {}
-    for position, array in enumerate(given.values()):
-        layout = layouts[position] if position < len(layouts) else {}
-        index = layout.get("index", position)
-        name = names[index] if index < len(names) else f"extra {index}"
-        perm = layout.get("perm")
-        found[name] = array.transpose(np.argsort(perm)) if perm and array.ndim == len(perm) else array
+    for index in elements:
+        value = tree.decode(children[index], golden.tensor)
+        found |= tree.flatten(value, lambda v: isinstance(v, np.ndarray), f"{index:03d}")
     return found
 
 
-def wanted(given: Mapping[str, Array], expected: Mapping[str, Array]) -> dict[str, Array]:
-    """The reference's results that the port gives at all; codegen leaves out of a module's result what nobody reads."""
-    kept = {name: array for name, array in expected.items() if name in given}
-    return kept or dict(expected)
+def in_reference_layout(
+    given: Mapping[str, Array], entry: Mapping[str, Any], wanted: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Give the port's results, in order, the names that the reference's have, and turn them back to its layout."""
+    names, layouts = list(wanted), entry.get("out", [])
+    found: dict[str, Array] = {}
+    for position, array in enumerate(given.values()):
+        layout = layouts[position] if position < len(layouts) else {}
+        name = names[position] if position < len(names) else f"extra {position}"
+        perm = layout.get("perm")
+        found[name] = array.transpose(np.argsort(perm)) if perm and array.ndim == len(perm) else array
+    return found

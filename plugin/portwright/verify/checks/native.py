@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from portwright.verify.checks.flow import first_divergence, steps
-from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+from portwright.verify.compare import furthest
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all, measured
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -18,10 +20,10 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     found = []
     for probe in bench.golden.probes:
         given = bench.native(probe.number).outputs
-        figure, said = compare_all(given, bench.golden.outputs(probe), probe.noise[bench.dtype])
-        found.append((figure, f"{probe.name}: {said}" if said else ""))
-    worst = max(found, key=lambda item: item[0].ratio)[0]
-    texts = [text for _, text in found if text]
-    if texts:
-        texts.insert(0, first_divergence(steps(bench, bench.native, bench.dtype)))
-    yield Measured("native/outputs", worst.metric, worst.value, worst.noise, "fp32", "\n".join(texts))
+        one = compare_all(given, bench.golden.outputs(probe), probe.noise[bench.dtype])
+        found.append(replace(one, said=f"{probe.name}: {one.said}" if one.said else ""))
+    worst = furthest(found)
+    if worst.said:
+        first = first_divergence(steps(bench, bench.native, bench.dtype))
+        worst = replace(worst, said=f"{first}\n{worst.said}")
+    yield measured("native/outputs", worst, "fp32")

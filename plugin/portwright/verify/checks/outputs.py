@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
+from portwright.verify.compare import INCOMPARABLE, distance, furthest, greatest_difference
 from portwright.verify.golden import GoldenProbe
-from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all, measured
+from portwright.verify.tolerance import UNBOUNDED
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -21,13 +25,27 @@ def over(bench: Bench, check: str, probes: Sequence[GoldenProbe]) -> Measured | 
         return NotRun(check, "the golden holds no such probe")
     if any(bench.code_dtype not in probe.noise for probe in probes):
         return NotRun(check, f"the reference itself cannot run in {bench.code_dtype}")
-    found = [
-        (
-            probe,
-            *compare_all(bench.flown(probe.number).outputs, bench.golden.outputs(probe), probe.noise[bench.code_dtype]),
-        )
-        for probe in probes
-    ]
-    worst = max(found, key=lambda item: item[1].ratio)[1]
-    said = "\n".join(f"{probe.name}: {text}" for probe, _, text in found if text)
-    return Measured(check, worst.metric, worst.value, worst.noise, bench.origin, said)
+    found = []
+    for probe in probes:
+        given, wanted = bench.flown(probe.number).outputs, bench.golden.outputs(probe)
+        one = compare_all(given, wanted, probe.noise[bench.code_dtype])
+        found.append(replace(one, said=f"{probe.name}: {one.said}" if one.said else ""))
+    return measured(check, furthest(found), bench.origin)
+
+
+def table(bench: Bench) -> list[dict[str, Any]]:
+    """Every output of every probe with its figures, for a report."""
+    rows = []
+    for probe in bench.golden.probes:
+        given, wanted = bench.flown(probe.number).outputs, bench.golden.outputs(probe)
+        for name, array in wanted.items():
+            found = distance(given[name], array) if name in given else INCOMPARABLE
+            rows.append(
+                {
+                    "name": f"{probe.name}/{name}",
+                    "observed": probe.observed,
+                    "rel_l2": found.rel_l2,
+                    "max_abs": greatest_difference(given[name], array) if name in given else UNBOUNDED,
+                }
+            )
+    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from portwright.verify.golden import distance_of
-from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all
+from portwright.verify.measure.bench import Bench, Measured, NotRun, compare_all, measured
 
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
@@ -21,5 +21,6 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
         for name, array in padded.items()
         if name in short
     }
-    figure, said = compare_all(kept, short, distance_of(pair["noise"][bench.code_dtype]))
-    yield Measured("padding/invariance", figure.metric, figure.value, figure.noise, "reference", said)
+    yield measured(
+        "padding/invariance", compare_all(kept, short, distance_of(pair["noise"][bench.code_dtype])), "reference"
+    )

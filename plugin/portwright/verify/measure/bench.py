@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-import numpy as np
 from numpy.typing import NDArray
 
-from portwright.verify.compare import Distance, Figure, against, describe, distance
+from portwright.verify.compare import INCOMPARABLE, Comparison, Distance, Figure, against, describe, distance, furthest
 from portwright.verify.golden import Golden
 from portwright.verify.measure import ledger
 from portwright.verify.measure import port as mlx_port
@@ -33,6 +32,7 @@ class Measured:
     noise: float
     origin: str
     detail: str = ""
+    elements: Figure | None = None  # the same comparison's greatest scaled difference
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Bench:
         self.quantized = "quantization" in self.port.config
         self._flown: dict[int, Flown] = {}
         self._native: dict[int, Flown] = {}
+        self.done: list[Measured] = []  # what the checks before have measured
 
     @cached_property
     def stored_model(self) -> nn.Module:
@@ -155,10 +156,11 @@ class Bench:
 
     def exempt(self) -> dict[str, str]:
         """Reference modules that the portmap takes out of isolation, with the reason."""
+        held = set(self.golden.body["facts"]["modules"])
         return {
             entry.get("ref", path): entry.get("why", "no reason given")
             for path, entry in self.modules.items()
-            if entry.get("isolate") is False
+            if entry.get("isolate") is False and entry.get("ref", path) in held
         }
 
     def flown(self, probe: int) -> Flown:
@@ -194,22 +196,24 @@ def fly(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any
 
 def compare_all(
     actual: Mapping[str, Array], expected: Mapping[str, Array], noise: Mapping[str, Distance] | Distance
-) -> tuple[Figure, str]:
-    """Compare named tensors; give the figure furthest beyond its noise and what is to be said about all of them."""
-    worst = Figure("rel_l2", 0.0, next(iter(noise.values())).rel_l2 if isinstance(noise, Mapping) else noise.rel_l2)
-    said: list[str] = []
+) -> Comparison:
+    """Compare named tensors; what is out of tolerance, missing or too many is said, tensor by tensor."""
+    found: list[Comparison] = []
     for name, wanted in expected.items():
         allowed = noise if isinstance(noise, Distance) else noise[name]
         given = actual.get(name)
-        measured = distance(given, wanted) if given is not None else distance(np.zeros(0), np.ones(1))
-        found = against(measured, allowed)
-        if found.ratio >= worst.ratio:
-            worst = found
-        if found.ratio > limits().headroom:
+        one = against(distance(given, wanted) if given is not None else INCOMPARABLE, allowed)
+        said = ""
+        if one.ratio > limits().headroom:
             text = "is missing" if given is None else describe(given, wanted, limits().headroom * allowed.scaled_max)
-            said.append(f"{name}: {text}")
-    extra = sorted(set(actual) - set(expected))
-    if extra:
-        said.append(f"{', '.join(extra)}: the reference gives no such output")
-        worst = Figure("rel_l2", distance(np.zeros(0), np.ones(1)).rel_l2, worst.noise)
-    return worst, "\n".join(said)
+            said = f"{name}: {text}"
+        found.append(replace(one, said=said))
+    for name in sorted(set(actual) - set(expected)):
+        allowed = noise if isinstance(noise, Distance) else next(iter(noise.values()), INCOMPARABLE)
+        found.append(replace(against(INCOMPARABLE, allowed), said=f"{name}: the reference gives no such output"))
+    return furthest(found)
+
+
+def measured(check: str, found: Comparison, origin: str) -> Measured:
+    """The entry of a comparison: its relative L2, with the element-wise view beside it (see the check `elements`)."""
+    return Measured(check, "rel_l2", found.rel_l2.value, found.rel_l2.noise, origin, found.said, found.scaled_max)

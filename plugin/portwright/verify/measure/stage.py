@@ -21,7 +21,7 @@ import mlx.core as mx
 from portwright import __version__, canonical
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.verify.blame import blame
-from portwright.verify.checks import REGISTRY
+from portwright.verify.checks import REGISTRY, outputs
 from portwright.verify.measure.bench import Bench, CannotMeasure, Job, Measured, NotRun
 from portwright.verify.measure.port import line_in
 from portwright.verify.pack import unpack
@@ -48,6 +48,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
             "order": bench.golden.body["order"],
             "checks": checks,
             "not_run": not_run,
+            "outputs": outputs.table(bench) if "outputs/observed" in checks else [],
         }
     out = Path(job["out"])
     partial = out.with_name(out.name + ".partial")
@@ -68,6 +69,7 @@ def measure_all(bench: Bench, emit: Emit | None = None) -> tuple[dict[str, dict[
             if isinstance(found, NotRun):
                 not_run.append({"check": found.check, "why": found.why})
             else:
+                bench.done.append(found)
                 checks[found.check] = entry(found)
     if emit is not None:
         emit.progress(len(names), len(names), "checks", "done")
@@ -109,12 +111,14 @@ def attempt(name: str, bench: Bench) -> Iterator[Measured | NotRun]:
 
 def entry(found: Measured) -> dict[str, Any]:
     """One figure as measurements.json holds it: raw, finite."""
-    body = {
+    body: dict[str, Any] = {
         "metric": found.metric,
         "value": min(float(found.value), UNBOUNDED) if found.value == found.value else UNBOUNDED,
         "noise": float(found.noise),
         "origin": found.origin,
     }
+    if found.elements is not None:
+        body["scaled_max"] = {"value": min(found.elements.value, UNBOUNDED), "noise": found.elements.noise}
     return {**body, "detail": found.detail} if found.detail else body
 
 
