@@ -136,6 +136,15 @@ class PortRepo:
         keywords = {key: options[key] for key in ("holes", "headroom", "refresh") if key in options}
         return evidence.prove(self.path / folder, port["name"], lock, bound, measured, **keywords)
 
+    def count(self, folder: str = "") -> int:
+        """The number of checks that the port must pass."""
+        return len(evidence.required_checks(self.json(f"{folder}port.lock")))
+
+    def distances(self) -> int:
+        """The number of checks whose tolerance has a headroom."""
+        checks = self.json("port.evidence.json")["runs"]["cpu"]["checks"].values()
+        return sum(entry["metric"] == "rel_l2" for entry in checks)
+
     def gate(self, *only: str, environ: dict[str, str] | None = None) -> Judgement:
         return run_gate(self.path, environ or {}, only)
 

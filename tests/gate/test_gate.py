@@ -31,7 +31,7 @@ def commands(port: PortRepo) -> set[str]:
 def test_good_port_passes_and_says_what_was_not_run(port: PortRepo) -> None:
     """A port whose files agree is let through, with the devices that nobody measured on."""
     judgement = port.gate()
-    assert judgement.lines == ("minilm: 18 checks hold on cpu; metal: not run",)
+    assert judgement.lines == (f"minilm: {port.count()} checks hold on cpu; metal: not run",)
     assert not judgement.blocked
 
 
@@ -97,7 +97,7 @@ def test_port_with_several_components_keeps_each_in_its_folder(repo: PortRepo) -
     repo.lock()
     repo.prove(weights={"unet/model.safetensors": D, "vae/model.safetensors": D})
     repo.git("add", "-A")
-    assert repo.gate().lines == ("pipe: 36 checks hold on cpu; metal: not run",)
+    assert repo.gate().lines == (f"pipe: {repo.count()} checks hold on cpu; metal: not run",)
     repo.write("ported/vae/config.json", '{"a": 1}\n')
     repo.git("add", "-A")
     assert [line.split(" (")[0] for line in blocked(repo)] == [
@@ -139,7 +139,7 @@ def test_one_device_may_lack_a_check_that_another_ran(port: PortRepo) -> None:
     """A Mac without the source cannot recount its bytes; the run on the CPU did."""
     port.prove(device="metal", changes={"bijection/elements": None})
     port.git("add", "-A")
-    assert port.gate().lines == ("minilm: 18 checks hold on cpu; 17 checks hold on metal",)
+    assert port.gate().lines == (f"minilm: {port.count()} checks hold on cpu; {port.count() - 1} checks hold on metal",)
 
 
 def test_failing_run_of_any_device_blocks(port: PortRepo) -> None:
@@ -155,11 +155,13 @@ def test_raised_headroom_passes_and_is_always_said(port: PortRepo) -> None:
     """A Skill may loosen the tolerance; gate and manifest say by how much, and lowering it is silent."""
     port.prove(headroom=32)
     port.git("add", "-A")
-    assert port.gate().lines == ("minilm: 18 checks hold on cpu; metal: not run; cpu: 7 checks loosened ×2",)
+    assert port.gate().lines == (
+        f"minilm: {port.count()} checks hold on cpu; metal: not run; cpu: {port.distances()} checks loosened ×2",
+    )
     assert port.json("port.manifest.json")["checks"]["model/isolate/layer.0"]["loosened"] == "×2"
     port.prove(headroom=8)
     port.git("add", "-A")
-    assert port.gate().lines == ("minilm: 18 checks hold on cpu; metal: not run",)
+    assert port.gate().lines == (f"minilm: {port.count()} checks hold on cpu; metal: not run",)
 
 
 def test_comments_and_gate_settings_in_port_toml_keep_the_proof(port: PortRepo) -> None:
@@ -208,7 +210,7 @@ def test_budget_of_a_quantized_port_is_port_toml_s(repo: PortRepo) -> None:
     quantize = "[quantize]\nbits = 4\nbudget = { kl = 0.05, top1 = 0.98 }\n"
     repo.add_port(toml=PORT.format(name="minilm", version="1.0") + quantize)
     repo.git("add", "-A")
-    assert repo.gate().lines == ("minilm: 21 checks hold on cpu; metal: not run",)
+    assert repo.gate().lines == (f"minilm: {repo.count()} checks hold on cpu; metal: not run",)
     check = "model/quantization/top1"
     repo.edit(
         "port.evidence.json", lambda body: body["runs"]["cpu"]["checks"][check].update(noise="9.0e-01"), reseal=True
@@ -454,6 +456,30 @@ def test_file_names_that_are_not_utf8_do_not_stop_the_gate(port: PortRepo) -> No
     (port.path / "ported" / os.fsdecode(b"caf\xe9.safetensors")).write_bytes(b"x")
     port.git("add", "-A")
     assert blocked(port) == ["ported/caf\\udce9.safetensors: these weights were not measured"]
+
+
+def test_crafted_tree_cannot_write_outside(port: PortRepo) -> None:
+    """A tree that names its parent folder, which git would not check out, is refused before anything is written."""
+    port.commit()
+    inner = bytes.fromhex(port.git("write-tree").strip())
+    tree = port.path / "tree"
+    tree.write_bytes(b"40000 ..\0" + inner)
+    crafted = port.git("hash-object", "-t", "tree", "--literally", "-w", "tree").strip()
+    commit = port.git("commit-tree", "-m", "crafted", crafted).strip()
+    with pytest.raises(PortError, match="this path leaves its folder"):
+        port.gate(environ={"PRE_COMMIT_TO_REF": commit})
+
+
+def test_linked_worktree_has_its_own_index(port: PortRepo, tmp_path: Path) -> None:
+    """A second working tree of the repository is judged by what is staged there."""
+    port.commit()
+    port.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    side = PortRepo.__new__(PortRepo)
+    side.path = tmp_path / "side"
+    side.write("ported/model.py", "# bad\n")
+    side.git("add", "-A")
+    assert side.gate().blocked
+    assert not port.gate().blocked
 
 
 def test_outside_of_a_repository_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

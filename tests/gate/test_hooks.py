@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,15 @@ def test_hooks_judge_only_the_named_folders(port: PortRepo, monkeypatch: pytest.
     assert hooks.main(["port-spec", "examples", "./ported/"]) == 0
     assert not port.gate("examples").blocked
     assert port.gate("tests").blocked
+
+
+def test_accept_is_typed_at_a_terminal(port: PortRepo) -> None:
+    """`portwright accept` shows the figures on a terminal and takes the port's name from it."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "portwright", "accept"]
+    with subprocess.Popen(command, cwd=port.path, stdin=slave, stdout=slave, stderr=slave) as running:
+        os.close(slave)
+        os.write(master, b"minilm\n")
+        assert running.wait(timeout=20) == 0
+    os.close(master)
+    assert port.json("port.acceptance.json")["by"] == "Ada <ada@example.org>"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -28,15 +28,16 @@ def committed_skills(tree: Tree) -> Iterator[Path]:
         top = Path(name).resolve()
         (top / ".git").mkdir()  # the search for Skills goes up to here
         for path, kind in tree.kinds().items():
-            parts = PurePosixPath(path).parts
-            if kind != FILE or "skills" not in parts[:-2] or not path.endswith((".toml", ".md")) or ".." in parts:
+            *folders, name = path.split("/")
+            if kind != FILE or "skills" not in folders[:-1] or not (name == "SKILL.md" or name.endswith(".toml")):
                 continue
             try:
                 content = tree.read(path, _LIMIT)
             except PortError:
-                continue  # a Skill that lacks it says so
-            (top / path).parent.mkdir(parents=True, exist_ok=True)
-            (top / path).write_bytes(content)
+                continue
+            with suppress(OSError):  # a name that this file system cannot hold; the Skill that lacks it says so
+                (top / path).parent.mkdir(parents=True, exist_ok=True)
+                (top / path).write_bytes(content)
         yield top
 
 

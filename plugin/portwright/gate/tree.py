@@ -238,8 +238,11 @@ def _git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
 def _records(output: bytes) -> Iterator[tuple[str, str]]:
     for record in output.split(b"\0"):
         if record:
-            head, _, path = record.partition(b"\t")
-            yield head.decode("ascii"), path.decode("utf-8", "surrogateescape")
+            head, _, name = record.partition(b"\t")
+            path = name.decode("utf-8", "surrogateescape")
+            if {"", ".", ".."} & set(path.split("/")):  # git would not check it out; a crafted tree may still hold it
+                raise PortError(Problem(path, "this path leaves its folder", "git fsck"))
+            yield head.decode("ascii"), path
 
 
 def _skip(stream: IO[bytes], size: int) -> None:
