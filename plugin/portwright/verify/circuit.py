@@ -42,6 +42,26 @@ def apply(op: Mapping[str, Any], inputs: Sequence[Array]) -> list[Array]:
     raise ValueError(f"op {name!r} moves no bytes of a checkpoint into a port")
 
 
+def forward(ops: Sequence[Mapping[str, Any]], sources: Sequence[Array]) -> Array:
+    """Make a port's parameter from the reference's tensors by a portmap's ops, or raise ValueError."""
+    parts = list(sources)
+    for op in ops:
+        (name, setting), *_ = op.items()
+        if name == "transpose":
+            parts = [part.transpose(setting) for part in parts]
+        elif name == "reshape":
+            parts = [part.reshape(setting) for part in parts]
+        elif name == "stack":
+            parts = [np.stack(parts, _axis(setting))]
+        elif name == "concat":
+            parts = [np.concatenate(parts, _axis(setting))]
+        else:
+            raise ValueError(f"portmap op {name!r} is not known here")
+    if len(parts) != 1:
+        raise ValueError(f"the ops leave {len(parts)} tensors")
+    return parts[0]
+
+
 def undo(ops: Sequence[Mapping[str, Any]], value: Array, shapes: Sequence[Sequence[int]]) -> list[Array]:
     """Give back the reference's tensors from a port's parameter: a portmap's ops, undone from the last to the first.
 

@@ -4,7 +4,7 @@ Job: {"reference": "module:Class", "config": path of the library's config.json, 
 "weights": [safetensors files in it], "golden_source": null | {"config", "files": [absolute paths]},
 "moves": null | path of a moves.json with source -> reference names, "mode": "snapshot" | "redraw", "seed": int,
 "path"?: folder of the reference's own code, "probes": null | [paths of inputs.safetensors], "overrides": {},
-"out": folder}.
+"varied"?: whether to make unobserved probes from the given ones, "out": folder}.
 In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden.
 """
 
@@ -27,7 +27,7 @@ from portwright.reference.probes import Probe, make_probes, read_probe, write_pr
 from portwright.reference.redraw import redraw
 from portwright.verify import tree
 from portwright.verify.capture import invariance, noise, sensitivity, weights
-from portwright.verify.capture.extra import far_positions
+from portwright.verify.capture.extra import far_positions, varied
 from portwright.verify.capture.inventory import held_exactly, inventory
 from portwright.verify.capture.record import Call, holders, is_tensor, record, tables
 from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
@@ -54,7 +54,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     golden = measure_reference(job, config, model, probes, partial, emit)
     golden |= {"weights": origin, "parameters": inventory(model, tied), "held_exactly": held_exactly(model)}
     if job.get("mode") == "redraw":
-        state = {k: to_numpy(v) for k, v in model.state_dict().items() if k not in tied}
+        state = {k: to_numpy(v) for k, v in model.state_dict().items()}
         write_tensors(partial / "reference.safetensors", state, {"format": "pt"})
     golden["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(partial.iterdir())}
     text = canonical.dumps(golden)
@@ -103,6 +103,8 @@ def load(job: Mapping[str, Any], config: dict[str, Any]) -> tuple[torch.nn.Modul
 def probes_of(job: Mapping[str, Any], model: torch.nn.Module, config: dict[str, Any]) -> list[Probe]:
     if job.get("probes"):
         probes = [read_probe(Path(path)) for path in job["probes"]]
+        if job.get("varied"):
+            probes += varied(model, probes)
     else:
         probes = make_probes(model, config, job.get("overrides") or None)
     return [*probes, *far_positions(probes, config)]
