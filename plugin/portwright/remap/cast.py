@@ -5,6 +5,7 @@ Rounding is to nearest, ties to even; what is too large for the target becomes i
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..dtypes import DTYPES
 Array = NDArray[Any]
 
 _F16_OVERFLOW = 0x477FF000  # 65520, the least float32 magnitude that rounds to infinity in float16
+_F16_NORMAL = 0x38800000  # 2^-14, below which float16 is subnormal
 
 
 def cast(array: Array, source: str, target: str) -> Array:
@@ -74,29 +76,31 @@ def _to_bf16(wide: Array) -> Array:
 
 
 def _to_f16(wide: Array) -> Array:
-    """Values out of range are set beside numpy's cast, which is fifteen times slower on them."""
+    """By bit operations: numpy's own cast is several times slower on values out of range and on subnormal ones."""
     bits = np.ascontiguousarray(wide).view(np.uint32)
     magnitude = bits & np.uint32(0x7FFFFFFF)
+    odd = (magnitude >> np.uint32(13)) & np.uint32(1)
+    half = (magnitude - np.uint32(0x38000000) + np.uint32(0xFFF) + odd) >> np.uint32(13)
+    small = magnitude < np.uint32(_F16_NORMAL)
+    if small.any():  # adding 0.5 lets the processor round at the last bit that a subnormal has
+        with np.errstate(invalid="ignore"):
+            shifted = (magnitude.view(np.float32) + np.float32(0.5)).view(np.uint32) - np.uint32(0x3F000000)
+        half = np.where(small, shifted, half)
     out = magnitude >= np.uint32(_F16_OVERFLOW)
-    if not out.any():
-        with np.errstate(under="ignore"):
-            return wide.astype(np.float16)
-    with np.errstate(under="ignore"):
-        result = np.where(out, np.float32(0), wide).astype(np.float16).view(np.uint16)
-    sign = (bits >> np.uint32(16)).astype(np.uint16) & np.uint16(0x8000)
-    nan = magnitude > np.uint32(0x7F800000)
-    payload = ((bits >> np.uint32(13)) & np.uint32(0x3FF)).astype(np.uint16) | np.uint16(0x200)
-    special = sign | np.uint16(0x7C00) | np.where(nan, payload, np.uint16(0))
-    return np.where(out, special, result).view(np.float16)
+    if out.any():
+        payload = np.uint32(0x7E00) | ((magnitude >> np.uint32(13)) & np.uint32(0x1FF))
+        half = np.where(out, np.where(magnitude > np.uint32(0x7F800000), payload, np.uint32(0x7C00)), half)
+    half |= (bits >> np.uint32(16)) & np.uint32(0x8000)
+    return half.astype(np.uint16).view(np.float16)
 
 
 @cache
 def _table(code: str) -> Array:
     """The 256 values of an 8-bit float type."""
     if code == "F8_E8M0":
-        values = np.ldexp(np.float32(1), np.arange(256) - 127).astype(np.float32)
+        values = np.ldexp(1.0, np.arange(256) - 127)
         values[255] = np.nan
-        return values
+        return values.astype(np.float32)
     exponent_bits = 4 if "E4M3" in code else 5
     mantissa_bits = 7 - exponent_bits
     unsigned_zero = code.endswith("FNUZ")
@@ -116,5 +120,5 @@ def _table(code: str) -> Array:
             value = mantissa * 2.0 ** (1 - bias - mantissa_bits)
         else:
             value = (1 + mantissa * 2.0**-mantissa_bits) * 2.0 ** (exponent - bias)
-        table[byte] = sign * value
+        table[byte] = math.copysign(value, sign)
     return table

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -97,11 +98,12 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         for writer in writers:
             writer.close()
     tally.end()
-    _publish_index(out, shards)
+    index = _publish_index(out, shards)
     _remove_stale(
         out, {s.name for s in shards} | ({DROPPED} if entries else set()) | ({INDEX} if len(shards) > 1 else set())
     )
     files = {name: {key: entry[key] for key in ("size", "sha256", "blake3")} for name, entry in kept.items()}
+    files |= index
     files |= {w.path.name: dict(w.written.__dict__) for w in writers if w.written}
     digests = {shard.name: shard.digest for shard in shards}
     targets = {o.target.key: (o.target.shape, o.dtype) for s in shards for u in s.units for o in u.outputs}
@@ -172,14 +174,20 @@ def _check_space(out: Path, needed: int) -> None:
         raise PortError(Problem(str(out), f"{needed:,} bytes are to be written, and {free:,} are free", hint))
 
 
-def _publish_index(out: Path, shards: Sequence[Shard]) -> None:
+def _publish_index(out: Path, shards: Sequence[Shard]) -> dict[str, dict[str, Any]]:
+    """Write the index of several shards as loaders expect it, last of all; gives its entry for the result."""
+    from blake3 import blake3
+
     if len(shards) == 1:
-        return
+        return {}
     weight_map = {entry.key: shard.name for shard in shards for entry in shard.entries}
     total = sum(prod(o.target.shape) for shard in shards for unit in shard.units for o in unit.outputs)
     metadata = {"total_size": sum(shard.size for shard in shards), "total_parameters": total}
     body = {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))}
-    publish_text(out / INDEX, json.dumps(body, indent=4, ensure_ascii=False) + "\n")
+    text = json.dumps(body, indent=4, ensure_ascii=False) + "\n"
+    publish_text(out / INDEX, text)
+    raw = text.encode()
+    return {INDEX: {"size": len(raw), "sha256": sha256(raw).hexdigest(), "blake3": blake3(raw).hexdigest()}}
 
 
 def _remove_stale(out: Path, current: set[str]) -> None:

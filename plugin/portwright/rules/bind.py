@@ -124,6 +124,8 @@ def _move(members: Sequence[Claim], rules: RuleSet, headers: Mapping[str, Tensor
             raise _BindError(spec.where, error.problem, error.hint) from None
     captures = rule.patterns[0].captures
     rows = {n: _row(rules, captures[n], text) for n, text in members[0].values.items() if captures[n].table}
+    if not circuit.grid:
+        raise _BindError(rule.where, "the ops give no tensor at all")
     if len(rule.templates) > 1 and len({dict(place)[LIST] for place in circuit.grid}) != len(rule.templates):
         made = len({dict(place)[LIST] for place in circuit.grid})
         raise _BindError(rule.where, f"the ops give {made} tensors, `to` names {len(rule.templates)}")
