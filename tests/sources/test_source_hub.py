@@ -297,6 +297,16 @@ def test_a_malformed_listing_is_refused(
     assert not hub.bodies()
 
 
+@pytest.mark.parametrize("body", [b"<html>Log in to the hotel's network</html>", b"[1]", b'{"id": 1}', b"\xff"])
+def test_an_answer_of_somebody_else_is_refused(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """What is not a Hub's answer, such as the page of a network's login, is one problem and no traceback."""
+    monkeypatch.setattr(loopback._Handler, "_api", lambda self, *args: self._send(200, body, {}))
+    assert "check HF_ENDPOINT" in failed(cache)
+    assert "check HF_ENDPOINT" in failed(cache, f"hf:{MODEL}@{'a' * 40}")
+
+
 def test_a_malformed_commit_is_refused(hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A branch that resolves to no commit id is refused."""
     monkeypatch.setattr(hub, "commit_of", lambda model, revision: "../../evil")

@@ -62,6 +62,13 @@ def test_a_source_archive_is_refused(offline_pip: Path, cache: Path) -> None:
         fetch(parse_source("pypi:tiny-model==2.0"), WANTED, cache=cache)
 
 
+def test_wheels_of_other_machines_are_told_from_none(offline_pip: Path, cache: Path) -> None:
+    """A distribution whose wheels are all for other interpreters says so."""
+    (offline_pip / "other_model-2.0-cp27-cp27m-win32.whl").write_bytes(b"not even opened")
+    with pytest.raises(PortError, match="for other interpreters"):
+        fetch(parse_source("pypi:other-model==2.0"), WANTED, cache=cache)
+
+
 def test_an_index_that_cannot_be_reached_is_not_a_missing_version(
     offline_pip: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from .names import name_problem
 HTTP_LIMIT = 50_000_000_000  # bytes; the Hub gives larger files through Xet only
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)  # what the client raises for other JSON, or none
 _TIMEOUT = 30.0  # seconds for one small request
 
 
@@ -49,8 +50,14 @@ class Hub:
 
     def resolve(self, revision: str) -> str:
         """Give the commit that a branch or tag names at present."""
-        info = retrying(lambda: self._api.model_info(self._ref.name, revision=revision, timeout=_TIMEOUT), self._ref)
-        commit = str(info.sha)
+
+        def info() -> Any:
+            return self._api.model_info(self._ref.name, revision=revision, timeout=_TIMEOUT)
+
+        try:
+            commit = str(retrying(info, self._ref).sha)
+        except _UNREADABLE as error:
+            raise self._odd(f"an answer that cannot be read ({type(error).__name__})") from None
         if not _COMMIT.fullmatch(commit):
             raise self._odd(f"{commit!r} for a commit")
         return commit
@@ -67,7 +74,7 @@ class Hub:
                 Listed(f.path, f.lfs.size, sha256=f.lfs.sha256) if f.lfs else Listed(f.path, f.size, git_sha1=f.blob_id)
                 for f in files
             ]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise self._odd(f"a listing that cannot be read ({type(error).__name__})") from None
         bad = [problem for entry in listing if (problem := self._bad(entry))]
         if bad:

@@ -86,6 +86,10 @@ def _why(ref: SourceRef, said: list[str], log: str) -> Problem:
     if _has_archive(log, ref):
         hint = "ask its publisher for a wheel; a source archive would have to be executed to be unpacked"
         return Problem(ref.text, "this version has a source archive and no wheel for this interpreter", hint)
+    if not have and "none of the wheel's tags" in log:
+        python = f"Python {sys.version_info.major}.{sys.version_info.minor} on {sys.platform}"
+        hint = "run portwright under a Python that the distribution has wheels for"
+        return Problem(ref.text, f"its wheels are for other interpreters than this one ({python})", hint)
     if not have and _NETWORK.search(text):
         hint = "check the network, the proxy and pip's index (`pip config list`), then run it again"
         return Problem(ref.text, "pip could not reach its index", hint)
