@@ -12,7 +12,7 @@ from ..errors import PortError, Problem
 from ..publish import publish_text
 from ..records import ComponentSpec, TensorInfo
 from ..skill import Skill
-from .context import Port, digest, read_json
+from .context import Port, digest, digest_text_file, read_json
 from .stage import Done, OnEvent, Stage
 
 NAMES, MOVES = "names.json", "moves.json"  # source -> the reference's names; source -> the port's parameters
@@ -29,7 +29,7 @@ def bind_stage(port: Port, component: ComponentSpec) -> Stage:
             "the Skill's rules": port.slices["rules"],
             "the checkpoint's headers": digest(_headers_digest(port, component)),
             "the config": port.config_digest(component),
-            "portmap.json": digest(read_json(portmap_file)),
+            "portmap.json": digest_text_file(portmap_file),
         }
 
     def run(on_event: OnEvent) -> Done:
