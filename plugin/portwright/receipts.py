@@ -48,7 +48,7 @@ def read(path: Path) -> Receipt | None:
             return None
         outputs = {name: Output(*entry) for name, entry in data["outputs"].items()}
         return Receipt(data["task"], dict(data["inputs"]), outputs, dict(data["result"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -130,9 +130,11 @@ def hash_file(path: Path) -> str:
 
 
 def _name(base: Path, file: Path) -> str:
+    file = file.absolute()
     for prefix, root in (("", base), (_CACHE, cache_root())):
-        with suppress(ValueError):
-            return prefix + file.relative_to(root).as_posix()
+        for place in (root.absolute(), root.resolve()):
+            with suppress(ValueError):
+                return prefix + file.relative_to(place).as_posix()
     return file.as_posix()
 
 

@@ -40,11 +40,14 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
         self._display: Any = None
         self._started: dict[str, float] = {}
         self._spoke: dict[str, float] = {}
+        self._tasks: dict[str, Any] = {}
+        self._selected: list[str] = []
         _CURRENT.append(self)
 
     # -- called by doit ------------------------------------------------------
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+        self._tasks, self._selected = tasks, selected_tasks
         group = tasks.get("port")
         self.json = bool(group and group.options and group.options.get("json"))
 
@@ -84,8 +87,7 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
                 self._json(event="up-to-date", task=task.name)
 
     def add_failure(self, task: Any, fail: Any) -> None:
-        if type(fail).__name__ == "UnmetDependency":
-            self.blocked.append(task.name)
+        if type(fail).__name__ == "UnmetDependency":  # `doit -c` says so of each
             return
         self.failed.append(task.name)
         problems = getattr(fail, "problems", None) or [Problem(task.name, fail.get_msg().strip())]
@@ -100,6 +102,8 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
         )
 
     def complete_run(self) -> None:
+        if self.failed:
+            self.blocked = self._not_reached()
         if self._display is not None:
             self._display.close()
             self._display = None
@@ -133,6 +137,17 @@ class PortReporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no type
             self._display.progress(name, event)
         else:
             self._plain_progress(name, event)
+
+    def _not_reached(self) -> list[str]:
+        """Return the tasks that were asked for, themselves or by another, and that neither ran nor were up to date."""
+        asked, seen = list(self._selected), set[str]()
+        while asked:
+            name = asked.pop()
+            if name not in seen and name in self._tasks:
+                seen.add(name)
+                asked += self._tasks[name].task_dep
+        told = {*self.ran, *self.fresh, *self.failed}
+        return [name for name, task in self._tasks.items() if name in seen and task.actions and name not in told]
 
     # -- output --------------------------------------------------------------
 

@@ -116,7 +116,23 @@ def _load(root: Path, patterns: Iterable[str] | None) -> list[Stage]:
         count = len(problems)
         raise InvalidDodoFile(f"{count} problem{'s' if count > 1 else ''}\n" + "\n".join(problems))
     (root / ".portwright").mkdir(exist_ok=True)
+    _drop_torn_state(root / ".portwright" / "doit.db")
     return stages
+
+
+def _drop_torn_state(file: Path) -> None:
+    """Remove doit's state file where a killed run left half of it: doit would end with a traceback, and our tasks
+    rest on receipts anyway."""
+    import json
+
+    try:
+        torn = not isinstance(json.loads(file.read_bytes()), dict)
+    except FileNotFoundError:
+        return
+    except (ValueError, RecursionError):
+        torn = True
+    if torn:
+        file.unlink(missing_ok=True)
 
 
 def _group(stage: Stage) -> str:

@@ -20,12 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..stages.context import load
-    from ..stages.graph import stages_of
-    from ..tasks import find_ports
+    from ..stages.graph import load_ports, stages_of
 
-    for file in find_ports(args.folder):
-        port = load(file)
+    for port in load_ports(args.folder):
         _show_components(port)
         print("  would run:")
         reasons = [(stage.name, stage.stale()) for stage in stages_of(port)]

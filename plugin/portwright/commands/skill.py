@@ -26,11 +26,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _list() -> int:
     here = Path.cwd()
+    problems: list[Problem] = []
     for name, folder in sorted(available(here).items()):
-        skill = load_skill(name, here)
+        try:
+            skill = load_skill(name, here)
+        except PortError as error:
+            problems += error.problems
+            continue
         own = folder.relative_to(here) if folder.is_relative_to(here) else folder
         origin = "built-in" if folder.parent == data_dir("skills") else str(own)
         print(f"{name:<20} {skill.version:<8} {origin}")
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
     return int(ExitCode.OK)
 
 

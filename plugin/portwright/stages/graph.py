@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import ExitCode, PortError, Problem
 from .bind import bind_stage
 from .capture import capture_stage
 from .codegen import codegen_stage
@@ -35,7 +36,22 @@ def stages_of(port: Port) -> list[Stage]:
 
 
 def all_stages(root: Path) -> list[Stage]:
-    """Return the stages of every port below `root`."""
-    from ..tasks import find_ports
+    """Return the stages of every port below `root`; raises PortError as `load_ports` does."""
+    return [stage for port in load_ports(root) for stage in stages_of(port)]
 
-    return [stage for file in find_ports(root) for stage in build_stages(file)]
+
+def load_ports(root: Path) -> list[Port]:
+    """Read every port below `root`; raises PortError with every problem of each, or where there is no port at all."""
+    from ..tasks import find_ports, placed
+
+    ports, problems = [], []
+    for file in find_ports(root):
+        try:
+            ports.append(load(file))
+        except PortError as error:
+            problems += [placed(problem, file) for problem in error.problems]
+    if not ports and not problems:
+        problems = [Problem("port.toml", "there is none here or below", "`portwright init <source>` drafts one")]
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
+    return ports
