@@ -219,9 +219,7 @@ class TensorFile:
         start, end = self.span(key)
         return memoryview(self.mapped)[start:end]
 
-    def release(self, key: str) -> None:
-        """Give back the memory of a tensor's mapped pages; they are read again when needed."""
-        start, end = self.span(key)
-        start += -start % mmap.PAGESIZE  # whole pages only: their neighbours belong to other tensors
-        if end - start >= mmap.PAGESIZE and hasattr(mmap, "MADV_DONTNEED"):
-            self.mapped.madvise(mmap.MADV_DONTNEED, start, (end - start) // mmap.PAGESIZE * mmap.PAGESIZE)
+    def release(self) -> None:
+        """Give back the memory of the pages that were read through the mapping; they are read again when needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)

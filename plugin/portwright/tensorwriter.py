@@ -152,6 +152,8 @@ class TensorWriter:
             _wait(futures)
         digests = {name: hash.hexdigest() for name, hash in self._hashes.items()}
         self.written = Written(self.size, digests.get("sha256", ""), digests.get("blake3", ""))
+        self._pending.clear()
+        self._ring.clear()  # a finished file may wait long for its name
         return self.written
 
     def publish(self) -> None:
@@ -168,13 +170,6 @@ class TensorWriter:
             self._stream.close()
             with suppress(OSError):
                 self._temporary.unlink()
-
-    def release(self) -> None:
-        """Stop the threads and free the buffers of a finished file that waits for its name."""
-        for thread in self._threads.values():
-            thread.shutdown(wait=True)
-        self._pending.clear()
-        self._ring.clear()
 
     def _free_buffer(self) -> bytearray:
         """The next buffer of the ring, once the hashes have let go of it."""

@@ -18,10 +18,11 @@ def run(move: Move, source: Callable[[str], Lazy]) -> dict[str, Lazy]:
     return {target.key: registers[target.register] for target in move.targets}
 
 
-def write(writer: TensorWriter, lazy: Lazy, code: str) -> None:
-    """Append a tensor to a file as dtype `code`."""
+def write(writer: TensorWriter, lazy: Lazy, code: str, on_mapped: Callable[[int], None]) -> None:
+    """Append a tensor to a file as dtype `code`; `on_mapped` hears of the bytes that came through mapped pages."""
     for piece in stream(lazy, code):
         if isinstance(piece, Run):
             writer.copy(piece.file.fileno(), piece.start, piece.stop)
         elif piece.size:
             writer.write(piece)
+            on_mapped(piece.nbytes)

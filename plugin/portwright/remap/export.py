@@ -25,6 +25,7 @@ from .circuits import run as run_circuit
 from .circuits import write
 from .layout import DROPPED
 from .lazy import Lazy, Leaf, open_leaf
+from .pages import Pages
 from .restore import restored
 from .tally import Tally
 
@@ -47,6 +48,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     files: dict[str, list[TensorInfo]] = {}
     for info in sorted(binding.headers.values(), key=lambda info: (info.file, info.start)):
         files.setdefault(info.file, []).append(info)
+    pages = Pages(port.values())
     tally = Tally(emit, sum(info.end for infos in files.values() for info in infos[-1:]))
     result: dict[str, Any] = {}
     for name, infos in files.items():
@@ -57,7 +59,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         metadata = job.get("metadata", {}).get(name, {"format": "pt"})
         with TensorWriter(path, entries, metadata, on_bytes=tally.add) as writer:
             for info in infos:
-                write(writer, makers[info.key](), info.dtype)
+                write(writer, makers[info.key](), info.dtype, pages.add)
             written = writer.finish()
             writer.publish()
         expected = job.get("weights", {}).get(name)

@@ -23,12 +23,13 @@ from ..errors import ExitCode, PortError, Problem
 from ..publish import publish_text
 from ..rules.moves import Binding
 from ..tensorfile import TensorFile
-from ..tensorwriter import Entry, TensorWriter, header_bytes, remove_leftovers
+from ..tensorwriter import Entry, TensorWriter, Written, header_bytes, remove_leftovers
 from ..workers import Emit
 from .circuits import run as run_circuit
 from .circuits import write
 from .layout import DROPPED, Shard, plan_shards, stored_sources
 from .lazy import Lazy, open_leaf
+from .pages import Pages
 from .quantize import parse_recipe, quantized
 from .restore import restore_problems
 from .tally import Tally
@@ -44,14 +45,10 @@ class Sources:
 
     binding: Binding
     files: Mapping[str, TensorFile]
+    pages: Pages
 
     def lazy(self, key: str) -> Lazy:
         return open_leaf(self.files[self.binding.headers[key].file], key)
-
-    def release(self, keys: Sequence[str]) -> None:
-        """Let the kernel take back the mapped pages of tensors that were read."""
-        for key in keys:
-            self.files[self.binding.headers[key].file].release(key)
 
 
 def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
@@ -60,7 +57,8 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     body = json.loads(Path(job["moves"]).read_text(encoding="utf-8"))
     binding = Binding.from_json(body)
     recipe = parse_recipe(job["quantize"]) if job.get("quantize") else None
-    sources = Sources(binding, _open_sources(binding, Path(job["snapshot"])))
+    files = _open_sources(binding, Path(job["snapshot"]))
+    sources = Sources(binding, files, Pages(files.values()))
     shards = plan_shards(binding, job.get("dtype"), recipe, job["shard_bytes"], job.get("weights", {}))
     problems = list(restore_problems(binding, sources.lazy))
     if problems:
@@ -69,52 +67,54 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     remove_leftovers(out)
     kept = {s.name: job["keep"][s.name] for s in shards if _is_intact(out, s, job.get("keep", {}).get(s.name))}
     changed = [shard for shard in shards if shard.name not in kept]
-    stored = stored_sources(binding)
-    entries = [Entry(key, binding.headers[key].dtype, binding.headers[key].shape) for key in stored]
-    needed = sum(shard.size for shard in changed) + sum(entry.size for entry in entries)
+    stored = [Entry(key, binding.headers[key].dtype, binding.headers[key].shape) for key in stored_sources(binding)]
+    needed = sum(shard.size for shard in changed) + sum(entry.size for entry in stored)
     _check_space(out, needed)
     tally = Tally(emit, needed)
-    hashes = tuple(job.get("hashes", ("sha256", "blake3")))
-    writers: list[TensorWriter] = []
-    try:
-        for shard in changed:
-            tally.what = shard.name
-            writer = TensorWriter(out / shard.name, shard.entries, METADATA, hashes, tally.add)
-            writers.append(writer)
-            _fill(writer, shard, sources)
-            writer.finish()
-            writer.release()
-        if entries:
-            tally.what = DROPPED
-            writer = TensorWriter(out / DROPPED, entries, METADATA, hashes, tally.add)
-            writers.append(writer)
-            for key in stored:
-                write(writer, sources.lazy(key), binding.headers[key].dtype)
-            writer.finish()
-            writer.release()
-        for writer in writers:
-            writer.publish()
-    finally:
-        for writer in writers:
-            writer.close()
+    written = _write_all(changed, stored, sources, out, tuple(job.get("hashes", ("sha256", "blake3"))), tally)
     tally.end()
     index = _publish_index(out, shards)
-    _remove_stale(
-        out, {s.name for s in shards} | ({DROPPED} if entries else set()) | ({INDEX} if len(shards) > 1 else set())
-    )
-    files = {name: {key: entry[key] for key in ("size", "sha256", "blake3")} for name, entry in kept.items()}
-    files |= index
-    files |= {w.path.name: dict(w.written.__dict__) for w in writers if w.written}
-    digests = {shard.name: shard.digest for shard in shards}
+    _remove_stale(out, {*kept, *written, *index})
+    plain = {name: {key: entry[key] for key in ("size", "sha256", "blake3")} for name, entry in kept.items()}
+    plain |= {name: dict(entry.__dict__) for name, entry in written.items()} | index
     targets = {o.target.key: (o.target.shape, o.dtype) for s in shards for u in s.units for o in u.outputs}
     return {
-        "files": dict(sorted(files.items())),
-        "keep": {name: {"digest": digests[name], **files[name]} for name in sorted(digests)},
-        "written": [writer.path.name for writer in writers],
+        "files": dict(sorted(plain.items())),
+        "keep": {shard.name: {"digest": shard.digest, **plain[shard.name]} for shard in shards},
+        "written": list(written),
         "parameters": sum(prod(shape) for shape, _ in targets.values()),
         "bytes": sum(shard.size for shard in shards),
         "quantization": recipe.config(targets) if recipe else None,
     }
+
+
+def _write_all(
+    shards: Sequence[Shard], stored: Sequence[Entry], sources: Sources, out: Path, hashes: Sequence[str], tally: Tally
+) -> dict[str, Written]:
+    """Write the shards and the stored drops under temporary names, then give all of them their names."""
+    writers: dict[str, TensorWriter] = {}
+
+    def begin(name: str, entries: Sequence[Entry]) -> TensorWriter:
+        tally.what = name
+        writers[name] = TensorWriter(out / name, entries, METADATA, hashes, tally.add)
+        return writers[name]
+
+    try:
+        for shard in shards:
+            writer = begin(shard.name, shard.entries)
+            _fill(writer, shard, sources)
+            writer.finish()
+        if stored:
+            writer = begin(DROPPED, stored)
+            for entry in stored:
+                write(writer, sources.lazy(entry.key), entry.dtype, sources.pages.add)
+            writer.finish()
+        for writer in writers.values():
+            writer.publish()
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return {name: writer.written for name, writer in writers.items() if writer.written}
 
 
 def _open_sources(binding: Binding, snapshot: Path) -> dict[str, TensorFile]:
@@ -141,12 +141,11 @@ def _fill(writer: TensorWriter, shard: Shard, sources: Sources) -> None:
         for output in unit.outputs:
             lazy = made[output.target.key]
             if output.how is None:
-                write(writer, lazy, output.dtype)
+                write(writer, lazy, output.dtype, sources.pages.add)
             else:
                 for array in quantized(lazy, output.how, output.dtype):
                     writer.write(array)
-        del made
-        sources.release(unit.move.sources)
+                    sources.pages.add(array.nbytes * 32 // output.how.bits)
 
 
 def _is_intact(out: Path, shard: Shard, before: Mapping[str, Any] | None) -> bool:
