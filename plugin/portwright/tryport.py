@@ -113,7 +113,7 @@ def _stages(
         job = {"reference": result.reference, "config": str(port / "config.json"), "mode": "redraw", "seed": seed}
         run_worker(
             "portwright.verify.capture",
-            {**job, "probes": probes, "varied": inputs is not None, "out": str(golden)},
+            {**job, "probes": probes, "varied": inputs is not None, "dtypes": ["float32"], "out": str(golden)},
             on_event=on_event,
         )
     shutil.copyfile(golden / "reference.safetensors", port / "reference.safetensors")

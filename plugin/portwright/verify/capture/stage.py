@@ -4,7 +4,8 @@ Job: {"reference": "module:Class", "config": path of the library's config.json, 
 "weights": [safetensors files in it], "golden_source": null | {"config", "files": [absolute paths]},
 "moves": null | path of a moves.json with source -> reference names, "mode": "snapshot" | "redraw", "seed": int,
 "path"?: folder of the reference's own code, "probes": null | [paths of inputs.safetensors], "overrides": {},
-"varied"?: whether to make unobserved probes from the given ones, "out": folder}.
+"varied"?: whether to make unobserved probes from the given ones,
+"dtypes"?: those that a port may be stored in (default: all), "out": folder}.
 In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden.
 """
 
@@ -34,6 +35,7 @@ from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
 from portwright.verify.capture.wide import DTYPES, Shadow
 from portwright.workers import Emit
 
+SMALL = 4_000_000  # elements
 MODULE_PROBES = 2  # module inputs and outputs are kept for one probe that codegen saw and one that it did not
 
 
@@ -49,6 +51,8 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     emit.log(f"loading {job['reference']}")
     model, origin = load(job, config)
+    if sum(p.numel() for p in model.parameters()) < SMALL:
+        torch.set_num_threads(1)  # a tiny layer is done before a second thread has woken
     tied = weights.tied_names(model)
     probes = probes_of(job, model, config)
     golden = measure_reference(job, config, model, probes, partial, emit)
@@ -133,7 +137,7 @@ def measure_reference(
         results.append(noise.result_arrays(found.result))
         entries.append(probe_entry(folder, number, probe, found.result))
     pairs, batch = invariance.padding(model, probes), invariance.batch(model, probes)
-    for name in DTYPES:
+    for name in job.get("dtypes") or DTYPES:
         emit.log(f"measuring the noise of {name}")
         shadow = Shadow(model, name, lambda: build(job["reference"], config, job.get("seed", 0)))
         try:
@@ -177,7 +181,7 @@ def measure_reference(
         "order": list(dict.fromkeys(call.module for call in calls)),
         "calls": [call_entry(call) for call in calls],
         "probes": entries,
-        "noise": {name: greatest(entries, name) for name in DTYPES},
+        "noise": {name: greatest(entries, name) for name in entries[0]["noise"]},
         "padding": traits["padding"],
         "batch": traits["batch"],
         "sensitivity": {
