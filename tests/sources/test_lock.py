@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,9 @@ def test_what_is_no_lock_at_all_is_refused(content: bytes, said: str) -> None:
     assert any(said in problem for problem in refused(content))
 
 
-_SCRAPS = st.sampled_from([None, True, -1, 0, 1.5, "", "x", "../x", "/x", "a" * 64, DIGEST, [], ["x"], {}, {"x": 1}])
+_SCRAPS = st.sampled_from(
+    [None, True, -1, 0, 1.5, "", "x", "../x", "/x", "a" * 64, DIGEST, [], ["x"], {}, {"x": 1}]
+).map(copy.deepcopy)
 
 
 @settings(max_examples=200, deadline=None)
