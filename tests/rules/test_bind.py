@@ -82,7 +82,7 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[int, ...]], set[str], list[str]]] =
         RENAME,
         {"l.0.w": (1,), "blk.0.weight": (3, 2), "blk.1.weight": (3, 2)},
         {"layers.0.w", "block.0.weight", "block.1.weight"},
-        ["blk.*.weight: 'blk.0.weight' and 1 more are claimed by no rule: F32 (3, 2)", "nearest free names: block.0.weigh",
+        ["blk.*.weight: 'blk.0.weight' and 1 more are claimed by no rule: F32 (3, 2)", "nearest free names: block.0",
          'match = "blk.{n0}.weight" to = "block.{n0}.weight"'],
     ),
     "a key almost matches": (
