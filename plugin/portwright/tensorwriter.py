@@ -133,7 +133,8 @@ class TensorWriter:
         self._waiting = (-1, 0, 0)
         while start < stop:
             buffer = memoryview(self._free_buffer())[: min(BUFFER, stop - start)]
-            count = os.preadv(descriptor, [buffer], start)
+            os.lseek(descriptor, start, os.SEEK_SET)
+            count = os.readv(descriptor, [buffer])
             if count == 0:
                 raise _shortened(self.path)
             self._put_checked(buffer[:count])

@@ -29,7 +29,7 @@ def headers_of(folder: Path) -> dict[str, TensorInfo]:
 
 def save(folder: Path, tensors: Mapping[str, Array], name: str = "model.safetensors") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({key: np.ascontiguousarray(array) for key, array in tensors.items()}, folder / name, {"format": "pt"})
+    save_file({key: np.array(array, order="C") for key, array in tensors.items()}, folder / name, {"format": "pt"})
 
 
 def bound(folder: Path, rules: str, names: Collection[str], config: Mapping[str, Any] | None = None) -> Binding:

@@ -1,7 +1,7 @@
 """Tensors that are not computed until they are written, and then block by block: views of mapped files, joined or cut.
 
-Whatever the model's size, what is in memory at once is a block; only a transpose or cut of something joined, or a
-reshape of something transposed, must be held whole, which is one tensor.
+Whatever the model's size, what is in memory at once is a block; only what is cut or transposed after a reshape that
+numpy cannot express as a view must be held whole, which is one tensor.
 """
 
 from __future__ import annotations
@@ -78,9 +78,20 @@ class Joined:
             yield self.rows(start, min(rows, start + step))
 
     def rows(self, start: int, stop: int) -> Array:
-        if self.axis == 0:
-            return self.whole()[start:stop]
-        return np.concatenate([part.rows(start, stop) for part in self.parts], self.axis)
+        if self.axis > 0:
+            return np.concatenate([part.rows(start, stop) for part in self.parts], self.axis)
+        pieces = [part.rows(a, b) for part, a, b in self.overlaps(start, stop)]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [self.parts[0].rows(0, 0)])
+
+    def overlaps(self, start: int, stop: int) -> Iterator[tuple[Lazy, int, int]]:
+        """The parts that hold start..stop of the joined axis, each with its own begin and end."""
+        begin = 0
+        for part in self.parts:
+            size = part.shape[self.axis]
+            first, last = max(start - begin, 0), min(stop - begin, size)
+            if first < last:
+                yield part, first, last
+            begin += size
 
     def whole(self) -> Array:
         return np.concatenate([part.whole() for part in self.parts], self.axis)
@@ -101,7 +112,13 @@ class Reshaped:
         yield from self.inner.blocks()
 
     def rows(self, start: int, stop: int) -> Array:
-        return self.whole()[start:stop]
+        """The same elements are some rows of the inner tensor, from the middle of one to the middle of another."""
+        mine, theirs = prod(self.shape[1:]), prod(self.inner.shape[1:])
+        if not self.inner.shape or not theirs:
+            return self.whole()[start:stop]
+        first, last = start * mine // theirs, -(-stop * mine // theirs)
+        flat = self.inner.rows(first, last).reshape(-1)[start * mine - first * theirs :]
+        return flat[: (stop - start) * mine].reshape(stop - start, *self.shape[1:])
 
     def whole(self) -> Array:
         return self.inner.whole().reshape(self.shape)
@@ -116,11 +133,7 @@ def open_leaf(file: TensorFile, key: str) -> Leaf:
     start, _ = file.span(key)
     kind = DTYPES[info.dtype].numpy or "uint8"
     raw = np.frombuffer(file.mapped, np.uint8, count=info.end - info.start, offset=start)
-    array = (
-        raw.view(kind)
-        if raw.ctypes.data % np.dtype(kind).itemsize == 0
-        else np.ndarray(raw.size // np.dtype(kind).itemsize, kind, raw)
-    )
+    array = raw.view(kind)
     if DTYPES[info.dtype].numpy:
         array = array.reshape(info.shape)
     return Leaf(array, info.dtype, (file, start))
@@ -144,7 +157,7 @@ def apply(op: Op, inputs: Sequence[Lazy]) -> list[Lazy]:
         case "slice":
             return [_cut(first, op.axis, op.start, op.stop)]
         case "transpose":
-            return [Leaf(first.whole().transpose(op.perm), first.code)]
+            return [_transposed(first, op.perm)]
         case "reshape":
             return [_reshaped(first, op.shape)]
         case "pad":
@@ -170,7 +183,18 @@ def _reshaped(lazy: Lazy, shape: Shape) -> Lazy:
     return Reshaped(lazy, shape)
 
 
+def _transposed(lazy: Lazy, perm: Shape) -> Lazy:
+    if isinstance(lazy, Joined):
+        return _joined([_transposed(part, perm) for part in lazy.parts], perm.index(lazy.axis))
+    return Leaf(lazy.whole().transpose(perm), lazy.code)
+
+
 def _cut(lazy: Lazy, axis: int, start: int, stop: int) -> Lazy:
+    if isinstance(lazy, Joined):
+        if axis != lazy.axis:
+            return _joined([_cut(part, axis, start, stop) for part in lazy.parts], lazy.axis)
+        parts = [_cut(part, axis, a, b) for part, a, b in lazy.overlaps(start, stop)]
+        return _joined(parts or [_cut(lazy.parts[0], axis, 0, 0)], axis)
     array = lazy.whole()
     view = array[(slice(None),) * axis + (slice(start, stop),)]
     origin = None

@@ -19,6 +19,9 @@ class Pages:
     def add(self, count: int) -> None:
         self._held += count
         if self._held > _MOST:
-            self._held = 0
-            for file in self._files:
-                file.release()
+            self.release()
+
+    def release(self) -> None:
+        self._held = 0
+        for file in self._files:
+            file.release()

@@ -13,7 +13,7 @@ from ..records import TensorInfo
 from ..rules.moves import Binding, Drop, Move
 from ..rules.ops import Op, Restore
 from .cast import cast
-from .lazy import Array, Lazy, apply, filled
+from .lazy import BLOCK, Array, Lazy, apply, filled
 
 
 def restored(restore: Restore, info: TensorInfo) -> Array:
@@ -75,9 +75,12 @@ def first_difference(given: Array, expected: Array) -> str | None:
     one, other = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (given, expected))
     if one.shape != other.shape:
         return f"{prod(given.shape)} elements against {prod(expected.shape)}"
-    different = np.flatnonzero(one != other)
-    if not different.size:
+    for start in range(0, one.size, BLOCK):
+        different = np.flatnonzero(one[start : start + BLOCK] != other[start : start + BLOCK])
+        if different.size:
+            break
+    else:
         return None
-    index = int(different[0]) // given.itemsize
+    index = (start + int(different[0])) // given.itemsize
     left, right = np.ascontiguousarray(given).reshape(-1)[index], np.ascontiguousarray(expected).reshape(-1)[index]
     return f"element {index} is {left}, not {right}"

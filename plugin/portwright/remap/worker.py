@@ -61,6 +61,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     sources = Sources(binding, files, Pages(files.values()))
     shards = plan_shards(binding, job.get("dtype"), recipe, job["shard_bytes"], job.get("weights", {}))
     problems = list(restore_problems(binding, sources.lazy))
+    sources.pages.release()
     if problems:
         raise PortError(problems, ExitCode.USAGE)
     out.mkdir(parents=True, exist_ok=True)
