@@ -155,4 +155,15 @@ def environment(bench: Bench) -> dict[str, str]:
         "torch": bench.golden.body["env"]["torch"],
         "os": f"{system}-{platform.machine()}",
         "blas": blas,
+        "cpu": f"{_processor()} ×{os.cpu_count()}",
     }
+
+
+def _processor() -> str:
+    """Name the processor: the order in which its BLAS sums decides the last digits."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown")[:160]
