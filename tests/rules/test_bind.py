@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[int, ...]], set[str], list[str]]] =
         RENAME + '[[rule]]\nmatch = "m.{i}.{p:w|b}"\nto = "layers.{i}.{p}"\n',
         {"l.0.w": (1,), "m.0.w": (1,)},
         {"layers.0.w"},
-        ["1 names are made twice: layers.0.w (rules.toml:2 from l.0.w; rules.toml:5 from m.0.w)"],
+        ["1 name is made twice: layers.0.w (rules.toml:2 from l.0.w; rules.toml:5 from m.0.w)"],
     ),
     "an expert is missing": (
         STACK, {f"l.0.e.{e}.w": (1,) for e in (0, 1, 3)}, {"layers.0.w"}, ["{e} counts to 3, but 2 is missing"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .ambiguity import two_readings
 
@@ -57,11 +58,11 @@ class Pattern:
     parts: tuple[str | Capture, ...]
     expression: re.Pattern[str] = field(repr=False, compare=False)
 
-    @property
+    @cached_property
     def captures(self) -> dict[str, Capture]:
         return {part.name: part for part in self.parts if isinstance(part, Capture)}
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """The literal text that every matching key begins with."""
         return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""

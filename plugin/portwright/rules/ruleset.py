@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..errors import ExitCode, PortError, Problem
@@ -50,7 +51,7 @@ class Rule:
     def name(self) -> str:
         return " + ".join(pattern.text for pattern in self.patterns)
 
-    @property
+    @cached_property
     def folded(self) -> tuple[str, ...]:
         """The captures that a stack or concat folds away, in the order of the ops."""
         over = (op.arguments.get("over") for op in self.ops if op.name in ("stack", "concat"))

@@ -48,7 +48,7 @@ def _unmapped_hint(key: str, rules: RuleSet) -> str:
 
 
 def _suggest(group: Group, targets: Sequence[Group], shapes: Mapping[str, Shape]) -> str:
-    close = nearest_keys(group.keys[0], [key for target in targets for key in target.keys])
+    close = nearest_keys(group.keys[0], [target.keys[0] for target in targets])
     nearest = f"nearest free names: {', '.join(close)}" if close else "no free name is near"
     return f"{nearest}; add {suggest_rule(group, targets, shapes)}"
 
@@ -69,8 +69,8 @@ def name_problems(moves: Sequence[Move], wanted: Collection[str], wheres: Mappin
             unknown[makes[0].rule].append(key)
     for rules, keys in twice.items():
         hint = "a name is made by one move; where two keys hold the same tensor, drop one with restore = { copy = … }"
-        yield Problem(wheres.get(rules[0], rules[0]), f"{len(keys)} names are made twice: {keys[0]}", hint)
-    free = sorted(set(wanted) - set(makers))
+        yield Problem(wheres.get(rules[0], rules[0]), f"{_names(len(keys))} made twice: {keys[0]}", hint)
+    free = [group.keys[0] for group in group_keys(sorted(set(wanted) - set(makers)))]
     for rule, keys in unknown.items():
         for group in group_keys(keys):
             close = nearest_keys(group.keys[0], free)
@@ -83,3 +83,7 @@ def name_problems(moves: Sequence[Move], wanted: Collection[str], wheres: Mappin
 def count(keys: Sequence[str]) -> str:
     """`'a.weight' is`, or `'a.weight' and 11 more are`."""
     return f"{keys[0]!r} is" if len(keys) == 1 else f"{keys[0]!r} and {len(keys) - 1} more are"
+
+
+def _names(number: int) -> str:
+    return "1 name is" if number == 1 else f"{number} names are"
