@@ -129,7 +129,7 @@ def _type(schema: Any, root: Any) -> str:
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(item, ensure_ascii=False)}`" for item in schema["enum"])
     if "anyOf" in schema:
-        return " or ".join(_type(_follow(choice, root)) for choice in schema["anyOf"])
+        return " or ".join(_type(_follow(choice, root), root) for choice in schema["anyOf"])
     kind = schema.get("type", "any")
     names = {"object": "table", "array": "list", "string": "text", "integer": "whole number", "boolean": "yes or no"}
     return " or ".join(names.get(k, k) for k in ([kind] if isinstance(kind, str) else kind))
