@@ -85,6 +85,17 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[int, ...]], set[str], list[str]]] =
         ["blk.*.weight: 'blk.0.weight' and 1 more are claimed by no rule: F32 (3, 2)", "nearest free names: block.0",
          'match = "blk.{n0}.weight" to = "block.{n0}.weight"'],
     ),
+    "an index buffer": (
+        "", {"n": (1,), "ids": (1, 9)}, {"n"}, ['match = "ids" drop = { reason = "…", restore = { stored = true } }'],
+    ),
+    "a head saved twice": (
+        "", {"emb.w": (9, 2), "head.w": (9, 2)}, {"emb.w"},
+        ['match = "head.w" drop = { reason = "…", restore = { copy = "emb.w" } }'],
+    ),
+    "more layers than the config has": (
+        RENAME.replace("{i}", "{i:0|1}", 1), {f"m.{i}.w": (1,) for i in range(3)}, {"m.0.w", "m.1.w"},
+        ["m.*.w: 'm.2.w' is claimed by no rule", "the reference has 2 such names: is this the config that belongs to"],
+    ),
     "a key almost matches": (
         RENAME, {"l.0.scale": (1,)}, {"layers.0.w"}, ["rules.toml:2 almost matches: {p} does not allow 'scale'"],
     ),

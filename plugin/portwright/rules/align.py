@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from math import prod
+
+from ..records import TensorInfo
 
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_])(?:0|[1-9][0-9]*)(?![0-9A-Za-z_])")
 _STAR = re.compile(r"\*")
@@ -48,25 +51,28 @@ def group_keys(keys: Iterable[str]) -> list[Group]:
     return sorted((Group(name, tuple(found)) for name, found in groups.items()), key=lambda g: (-len(g.keys), g.name))
 
 
-def suggest_rule(group: Group, targets: Sequence[Group], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """A rule that would claim a group of source keys, for the group of free targets that is most like it, else a drop.
-
-    `shapes` holds those of source and target keys; a target of another shape is suggested only with the permutation
-    that explains it.
-    """
-    best, score = None, 0.35
+def suggest_rule(group: Group, targets: Sequence[Group], headers: Mapping[str, TensorInfo]) -> str:
+    """A rule that would claim a group of source keys for the free names most like it, else one that drops it."""
+    best, score = None, 0.45
     for target in targets:
-        same = len(target.keys) == len(group.keys)
-        fits = sorted(shapes.get(group.keys[0], ())) == sorted(shapes.get(target.keys[0], ()))
-        value = _similarity(group.name, target.name) * (1.0 if same else 0.6) * (1.0 if fits else 0.5)
+        alike = 1.0 if len(target.keys) == len(group.keys) else 0.6
+        value = _similarity(group.name, target.name) * alike
         if value > score and target.name.count("*") == group.name.count("*"):
             best, score = target, value
-    match = _pattern(group)
-    if best is None:
-        return f'[[rule]] match = "{match}" drop = {{ reason = "…", restore = {{ stored = true }} }}'
-    given, wanted = shapes.get(group.keys[0], ()), shapes.get(best.keys[0], ())
-    ops = " ops = [{ transpose = [1, 0] }]" if len(given) == 2 and given != wanted and given[::-1] == wanted else ""
-    return f'[[rule]] match = "{match}" to = "{_pattern(best)}"{ops}'
+    if best is not None:
+        return f'[[rule]] match = "{_pattern(group)}" to = "{_pattern(best)}"'
+    restore = _restore(headers[group.keys[0]], headers)
+    return f'[[rule]] match = "{_pattern(group)}" drop = {{ reason = "…", restore = {{ {restore} }} }}'
+
+
+def _restore(info: TensorInfo, headers: Mapping[str, TensorInfo]) -> str:
+    """How a dropped tensor would probably come back: an index buffer, the copy of its only likeness, or stored."""
+    if info.shape and info.dtype in ("I64", "I32") and prod(info.shape) == info.shape[-1]:
+        return f"arange = {info.shape[-1]}"
+    like = [key for key, other in headers.items() if (other.shape, other.dtype) == (info.shape, info.dtype)]
+    if len(info.shape) > 1 and len(like) == 2:
+        return f'copy = "{next(key for key in like if key != info.key)}"'
+    return "stored = true"
 
 
 def _pattern(group: Group) -> str:

@@ -73,7 +73,7 @@ def bind(
     problems += name_problems(moves, wanted, {rule.name: rule.where for rule in rules.rules})
     unclaimed = [key for key, found in claims.items() if not found and key not in wanted]
     made = {target.key for move in moves for target in move.targets}
-    problems += unmapped_problems(unclaimed, rules, headers, wanted - made)
+    problems += unmapped_problems(unclaimed, rules, headers, wanted - made, wanted)
     if problems:
         raise PortError(problems, ExitCode.USAGE)
     order = {key: index for index, key in enumerate(headers)}

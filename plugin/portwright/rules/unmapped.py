@@ -9,7 +9,7 @@ from ..errors import Problem
 from ..records import TensorInfo
 from .align import Group, group_keys, nearest_keys, suggest_rule
 from .moves import Move
-from .ops import Shape, show
+from .ops import show
 from .ruleset import RuleSet
 
 
@@ -24,17 +24,28 @@ def claim_problems(claims: Mapping[str, Sequence[str]]) -> list[Problem]:
 
 
 def unmapped_problems(
-    keys: Sequence[str], rules: RuleSet, headers: Mapping[str, TensorInfo], free: Collection[str]
+    keys: Sequence[str],
+    rules: RuleSet,
+    headers: Mapping[str, TensorInfo],
+    free: Collection[str],
+    wanted: Collection[str],
 ) -> Iterator[Problem]:
-    """Keys that no rule claims, grouped by the shape of their name, each group with a rule that would claim it."""
+    """Keys that no rule claims, grouped by the shape of their name, each group with a rule that would claim it.
+
+    `free` are the wanted names that no move makes yet.
+    """
     targets = group_keys(free)
-    shapes = {key: headers[key].shape for key in keys}
+    known = {group.name: len(group.keys) for group in group_keys(wanted)}
     for group in group_keys(keys):
         first = group.keys[0]
         info = headers[first]
-        where = f"{info.file}: {group.name}"
-        known = f"{count(group.keys)} claimed by no rule: {info.dtype} {show(info.shape)}"
-        yield Problem(where, known, _unmapped_hint(first, rules) or _suggest(group, targets, shapes))
+        told = f"{count(group.keys)} claimed by no rule: {info.dtype} {show(info.shape)}"
+        hint = _unmapped_hint(first, rules)
+        if not hint and known.get(group.name, 0) > 1:
+            hint = (
+                f"the reference has {known[group.name]} such names: is this the config that belongs to the checkpoint?"
+            )
+        yield Problem(f"{info.file}: {group.name}", told, hint or _suggest(group, targets, headers))
 
 
 def _unmapped_hint(key: str, rules: RuleSet) -> str:
@@ -47,10 +58,10 @@ def _unmapped_hint(key: str, rules: RuleSet) -> str:
     return ""
 
 
-def _suggest(group: Group, targets: Sequence[Group], shapes: Mapping[str, Shape]) -> str:
+def _suggest(group: Group, targets: Sequence[Group], headers: Mapping[str, TensorInfo]) -> str:
     close = nearest_keys(group.keys[0], [target.keys[0] for target in targets])
     nearest = f"nearest free names: {', '.join(close)}" if close else "no free name is near"
-    return f"{nearest}; add {suggest_rule(group, targets, shapes)}"
+    return f"{nearest}; add {suggest_rule(group, targets, headers)}"
 
 
 def name_problems(moves: Sequence[Move], wanted: Collection[str], wheres: Mapping[str, str]) -> Iterator[Problem]:
