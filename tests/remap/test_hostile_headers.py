@@ -117,7 +117,7 @@ _ENTRY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.text("ab", max_size=2), _ENTRY, max_size=3), st.integers(0, 24))
 def test_we_accept_what_the_library_accepts_and_nothing_else(body: dict[str, object], data: int) -> None:
     """On random headers both agree, whatever their values."""

@@ -44,7 +44,7 @@ def trees(draw: st.DrawFn) -> tuple[Lazy, np.ndarray[Any, Any]]:
     return tree, array
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(trees(), st.data())
 def test_rows_and_blocks_are_those_of_the_whole(pair: tuple[Lazy, np.ndarray[Any, Any]], data: st.DataObject) -> None:
     """Any rows, and all blocks after each other, hold what the whole tensor holds there."""

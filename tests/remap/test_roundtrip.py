@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from remap_harness import bound, export, remap, save, weights
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(checkpoints(), st.sampled_from([40, 200, 1 << 30]))
 def test_any_rules_give_what_they_say_and_turn_around(drawn: Drawn, shard_bytes: int) -> None:
     """Forward equals an independent reading in numpy, and export gives the source file back bit for bit."""

@@ -77,7 +77,7 @@ def _readings(parts: list[object], key: str) -> int:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(_PARTS, min_size=1, max_size=4))
 def test_ambiguity_is_decided_exactly(parts: list[object]) -> None:
     """A pattern is called ambiguous exactly where trying all divisions of some key finds two, and that key is given."""

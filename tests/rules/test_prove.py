@@ -13,6 +13,7 @@ from portwright.rules.compose import compose
 from portwright.rules.invert import invert
 from portwright.rules.moves import Binding, Drop, Move, Target
 from portwright.rules.ops import Op, Restore, infer, inverse
+from portwright.rules.portmap import parse_portmap
 from portwright.rules.prove import prove
 from rules_harness import bound, headers, portmap, problems, proved
 
@@ -223,3 +224,31 @@ def test_a_move_turned_twice_is_itself() -> None:
     assert [op.name for op in turned.ops] == ["transpose", "split"]
     again = invert(turned, headers({"c": (2, 4)}))
     assert ([op.name for op in again.ops], again.sources) == (["concat", "transpose"], ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (7, "its entry is not an object"),
+        ({"ops": []}, "`from` must list the reference names"),
+        ({"from": []}, "`from` must list the reference names"),
+        ({"from": ["w"], "dtype": "float33"}, "unknown dtype 'float33'"),
+        ({"from": ["w"], "shape": [-1]}, "shape [-1] is not a list of sizes"),
+        ({"from": ["w"], "ops": [{"flip": [0]}]}, "unknown op {'flip': [0]}"),
+        ({"from": ["w"], "ops": [{"transpose": "x"}]}, "are not whole numbers"),
+        ({"from": ["w"], "ops": [{"slice": {"axis": 0, "start": "a"}}]}, "are not whole numbers"),
+        ({"from": ["w"], "ops": ["transpose"]}, "unknown op 'transpose'"),
+    ],
+)
+def test_a_damaged_portmap_is_refused(entry: Any, said: str) -> None:
+    """An entry that the engine cannot use names the parameter, never ends in a traceback."""
+    with pytest.raises(PortError) as caught:
+        parse_portmap({"params": {"w": entry}})
+    assert "portmap.json: params.w" in problems(caught.value)
+    assert said in problems(caught.value)
+
+
+def test_a_part_of_a_tensor_is_kept_whole_beside_the_port() -> None:
+    """A parameter that takes only a slice of a reference tensor leaves the rest to be stored."""
+    cut = {"from": ["w"], "ops": [{"slice": {"axis": 0, "start": 0, "stop": 4}}], "shape": [4, 2], "dtype": "float32"}
+    assert proved("", {"w": (6, 2)}, portmap({"w": cut})).dropped_elements == 4

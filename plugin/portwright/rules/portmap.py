@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..dtypes import dtype_of
 from ..errors import ExitCode, PortError, Problem
-from .ops import FIELDS, Shape
-from .ruleset import OpSpec
+from .ops import Shape
+from .ruleset import OpSpec, RestoreSpec
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,55 @@ class Portmap:
         return frozenset(name for p in self.params.values() for name in p.sources) | frozenset(self.unused)
 
 
+_SHAPED = ("transpose", "reshape")  # their argument is a list, that of the others a table
+_OPS = (*_SHAPED, "concat", "stack", "slice")
+
+
 def parse_portmap(body: Mapping[str, Any], where: str = "portmap.json") -> Portmap:
     """Read the content of a portmap.json; raises PortError with every problem."""
     problems: list[Problem] = []
     params: dict[str, Parameter] = {}
     for key, entry in body.get("params", {}).items():
-        at = f"{where}: params.{key}"
-        ops = tuple(_op(op, f"{at}.ops.{index}", problems) for index, op in enumerate(entry.get("ops", [])))
-        code = dtype_of(entry["dtype"]) if entry.get("dtype") else None
-        if entry.get("dtype") and code is None:
-            problems.append(Problem(at, f"unknown dtype {entry['dtype']!r}", "a safetensors code or a torch name"))
-        shape = tuple(entry["shape"]) if entry.get("shape") is not None else None
-        params[key] = Parameter(key, tuple(entry["from"]), ops, shape, code.code if code else None)
+        faults = list(_faults(entry))
+        problems += [Problem(f"{where}: params.{key}", fault, "generate the code again") for fault in faults]
+        if not faults:
+            ops = tuple(_op(op, f"{where}: params.{key}.ops.{i}") for i, op in enumerate(entry.get("ops", [])))
+            code = dtype_of(entry["dtype"]) if entry.get("dtype") else None
+            shape = tuple(entry["shape"]) if entry.get("shape") is not None else None
+            params[key] = Parameter(key, tuple(entry["from"]), ops, shape, code.code if code else None)
     if problems:
         raise PortError(problems, ExitCode.USAGE)
     return Portmap(params, body.get("unused", {}))
 
 
-def _op(body: Mapping[str, Any], at: str, problems: list[Problem]) -> OpSpec:
-    ((name, arguments),) = body.items()
-    if name not in FIELDS:
-        problems.append(Problem(at, f"unknown op {name!r}", f"one of: {', '.join(FIELDS)}"))
-    if name in ("transpose", "reshape"):
-        arguments = {"perm" if name == "transpose" else "shape": arguments}
-    return OpSpec(name, arguments, at)
+def _faults(entry: Any) -> Iterator[str]:
+    """What is wrong with the entry of one parameter."""
+    if not isinstance(entry, dict):
+        yield "its entry is not an object"
+        return
+    names = entry.get("from")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        yield "`from` must list the reference names that it is made from"
+    if entry.get("dtype") and (not isinstance(entry["dtype"], str) or dtype_of(entry["dtype"]) is None):
+        yield f"unknown dtype {entry['dtype']!r}"
+    if entry.get("shape") is not None and not _naturals(entry["shape"]):
+        yield f"shape {entry['shape']!r} is not a list of sizes"
+    for op in entry.get("ops", []):
+        name, value = next(iter(op.items())) if isinstance(op, dict) and len(op) == 1 else ("", None)
+        if name not in _OPS:
+            yield f"unknown op {op!r}; one of: {', '.join(_OPS)}"
+        elif not _naturals(value if name in _SHAPED else list(value.values()) if isinstance(value, dict) else None):
+            yield f"the arguments of {op!r} are not whole numbers"
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _op(body: Mapping[str, Any], at: str) -> OpSpec:
+    ((name, value),) = body.items()
+    if name in _SHAPED:
+        value = {"perm" if name == "transpose" else "shape": value}
+    if name == "slice":
+        value = {**value, "restore": RestoreSpec("stored", True)}
+    return OpSpec(name, value, at)
