@@ -32,14 +32,16 @@ class Assumption:
 
 def marker(statement: ast.stmt, reason: str) -> ast.Call:
     """A value that stands for a hole until it is known whether anything reads it."""
-    node = ast.Call(ast.Name("__hole__", ast.Load()), [ast.Constant(ast.unparse(statement))], [])
+    node = ast.Call(
+        ast.Name("__hole__", ast.Load()), [ast.Constant(ast.unparse(ast.fix_missing_locations(statement)))], []
+    )
     node.hole = reason  # type: ignore[attr-defined]
     return node
 
 
 def raising(statement: ast.stmt, reason: str) -> ast.Raise:
     """The statement that a hole leaves in the port."""
-    node = raise_error("NotImplementedError", ast.unparse(statement))
+    node = raise_error("NotImplementedError", ast.unparse(ast.fix_missing_locations(statement)))
     node.hole = reason  # type: ignore[attr-defined]
     return node
 

@@ -96,5 +96,19 @@ class Program:
             out.setdefault(m.cls, []).append(m)
         return out
 
+    @functools.cached_property
+    def changed_fields(self) -> frozenset[str]:
+        """Config fields that reached code assigns: what they were at construction says nothing later."""
+        out = set()
+        for f in self.functions.values():
+            for n in ast.walk(f.tree):
+                if (
+                    isinstance(n, ast.Attribute)
+                    and isinstance(n.ctx, ast.Store)
+                    and f.seen(n.value).kinds == {"config"}
+                ):
+                    out.add(n.attr)
+        return frozenset(out)
+
     def init_of(self, cls: str) -> str:
         return self.method(cls, "__init__")

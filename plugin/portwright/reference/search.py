@@ -30,6 +30,8 @@ def layer_specs(model: nn.Module, plan: str) -> list[Spec]:
             rank = len(module.kernel_size)
             spatial = {1: [4 * length + 3], 2: [height, width], 3: [3, height, width]}[rank]
             specs += [{"shape": [batch, module.in_channels, *spatial]}]
+            even = [16 * (spatial[0] // 8 + 1)] if rank == 1 else [*spatial[:-2], height // 7 * 16, height // 7 * 32]
+            specs += [{"shape": [batch, module.in_channels, *even]}]
         elif isinstance(module, nn.Linear):
             specs += [{"shape": [batch, length, module.in_features]}, {"shape": [batch, module.in_features]}]
         elif isinstance(module, nn.MultiheadAttention):

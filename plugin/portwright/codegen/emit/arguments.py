@@ -73,10 +73,8 @@ def type_of(trace: Trace, name: str, default: Any) -> str:
     if not kinds:
         return "Any"
     shown = " | ".join(sorted(kinds))
-    optional = (
-        (default is None
-        and name in trace.config_defaults)
-        or any(name in m.config and m.config[name] is None for m in trace.models)
+    optional = (default is None and name in trace.config_defaults) or any(
+        name in m.config and m.config[name] is None for m in trace.models
     )
     return f"{shown} | None" if optional else shown
 

@@ -50,10 +50,20 @@ def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast
 def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`self.x = value`, only where something reads it."""
     if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
-        raise HoleError("an attribute of another object is assigned")
+        return assign_config(scope, t, value)
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
         return []
     return [set_attribute(scope, t.attr, scope.expr(value))]
+
+
+def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
+    """`config.x = value`: kept where the port reads the field."""
+    if scope.kinds(t.value) != {"config"}:
+        raise HoleError("an attribute of another object is assigned")
+    field = scope.program.trace.attribute_map.get(t.attr, t.attr)
+    if field not in scope.facts.config:
+        return []
+    return [ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value))]
 
 
 def set_attribute(scope: Scope, attr: str, value: ast.expr) -> ast.stmt:

@@ -63,6 +63,10 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         held = bool(scope.kinds(n.args[0]) & {"tensor", "module", "callable", "config", "output"})
         if seen.const and (held or callee.name != "isinstance"):
             return literal(seen.consts[0])
+    if callee.name == "len" and callee.module == "builtins":
+        held_values = scope.expr(n.args[0])
+        if isinstance(held_values, (ast.Tuple, ast.Dict)) and ast.unparse(held_values) in ("()", "{}"):
+            return ast.Constant(0)
     if callee.name == "getattr" and callee.module == "builtins":
         return getattr_call(scope, n)
     module = callee.module or "builtins"
@@ -113,9 +117,27 @@ def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     return ask(out, *[Demand("call", c.fid) for c in own])
 
 
+def keyword_item(scope: Scope, n: ast.Call) -> ast.expr | None:
+    """`kwargs.get("x", default)`: the argument x under its own name, or the default where it never arrives."""
+    f, a = n.func, scope.tree.args
+    if not (isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.attr in ("get", "pop")):
+        return None
+    if a.kwarg is None or f.value.id != a.kwarg.arg or not n.args or not isinstance(n.args[0], ast.Constant):
+        return None
+    title = n.args[0].value
+    if title in scope.trace.starred:
+        if title not in scope.extra_params:
+            scope.extra_params.append(title)
+        return ast.Name(title, ast.Load())
+    return scope.expr(n.args[1]) if len(n.args) > 1 else ast.Constant(None)
+
+
 def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
     """Python's own function or method, with translated arguments."""
     f = n.func
+    item = keyword_item(scope, n)
+    if item is not None:
+        return item
     if isinstance(f, ast.Attribute) and not scope.global_(getattr(f.value, "id", "")):
         function: ast.expr = ast.Attribute(scope.expr(f.value), f.attr, ast.Load())
     else:

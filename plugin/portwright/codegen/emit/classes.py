@@ -19,7 +19,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
     """The definition of one finished function."""
     function = work.program.functions[done.fid]
     trace = function.trace
-    is_method = bool(trace.owner) and work.program.is_module(trace.owner)
+    is_method = work.is_in_class(done.fid)
     root_init = done.fid == work.program.trace.init
     arguments: list[ast.arg] = []
     defaults: list[ast.expr] = []
@@ -147,7 +147,7 @@ def definitions(work: Work) -> list[str]:
     roots = {program.trace.entry, program.trace.init}
     for fid, done in work.done.items():
         trace = program.functions[fid].trace
-        in_class = bool(trace.owner) and program.is_module(trace.owner)
+        in_class = work.is_in_class(fid)
         if fid not in work.facts.called and fid not in roots:
             continue
         if in_class:
@@ -190,7 +190,7 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
         title = work.class_title(base)
     else:
         title = CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module"
-    bases: list[ast.expr] = [ast.parse(title, mode="eval").body]
+    bases: list[ast.expr] = [ast.parse(title, mode="eval").body] if base or torch_base else []
     made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
     return unparsed(made)
 

@@ -68,6 +68,9 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return plain_call(scope, n)
     if scope.program.method(callee.cls, "__call__"):
         return ast.Constant(None)  # a processor: calls of it are calls of its function
+    if callee.fid:
+        title = ask(ast.Name(callee.name, ast.Load()), Demand("class", callee.cls))
+        return unit_call(scope, n, (callee,), function=title, constructs=callee.cls)
     raise HoleError(f"no constructor row for {callee.name}")
 
 

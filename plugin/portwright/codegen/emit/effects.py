@@ -16,7 +16,40 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 # Calls that change no number of a port for inference: logging, checks, weight initialisation, hooks.
 DROPPED = frozenset(
-    ["post_init", "warn", "warning", "warning_once", "info", "debug", "error", "deprecate", "requires_grad_", "eval", "train", "apply", "init_weights", "register_forward_hook", "register_forward_pre_hook", "register_load_state_dict_post_hook", "manual_seed", "_register_load_state_dict_pre_hook", "set_attention_backend", "set_default_attn_processor", "register_to_config", "print", "_check", "_check_is_size", "mark_dynamic", "log_api_usage", "torch_compilable_check", "empty_cache", "register_state_dict_pre_hook", "_propagate_attributes", "gradient_checkpointing_enable"]
+    [
+        "post_init",
+        "warn",
+        "warning",
+        "warning_once",
+        "info",
+        "debug",
+        "error",
+        "deprecate",
+        "requires_grad_",
+        "eval",
+        "train",
+        "apply",
+        "init_weights",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "manual_seed",
+        "_register_load_state_dict_pre_hook",
+        "set_attention_backend",
+        "set_default_attn_processor",
+        "register_to_config",
+        "print",
+        "_check",
+        "_check_is_size",
+        "mark_dynamic",
+        "log_api_usage",
+        "torch_compilable_check",
+        "empty_cache",
+        "register_state_dict_pre_hook",
+        "_propagate_attributes",
+        "gradient_checkpointing_enable",
+        "warn_if_padding_and_no_attention_mask",
+    ]
 )
 REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})
 CONTAINER_CHANGES = frozenset({"append", "extend", "insert", "update", "pop", "setdefault", "add", "reverse"})

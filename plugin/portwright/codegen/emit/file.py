@@ -19,6 +19,23 @@ SNIPPETS = {
         x = layer(x)
     return x
 """,
+    "make_causal_mask": '''def make_causal_mask(inputs_embeds, attention_mask=None, position_ids=None, window=None):
+    """An additive mask: a token sees itself and what precedes it (within the window), and no padding."""
+    length = inputs_embeds.shape[1]
+    distance = mx.arange(length)[:, None] - mx.arange(length)
+    mask = (distance >= 0)[None, None]
+    if window is not None:
+        mask = mask & (distance < window)
+    if attention_mask is not None:
+        mask = mask & (attention_mask[:, None, None, :] != 0)
+    elif position_ids is not None:
+        # where positions jump, another sequence begins that is packed into the same row
+        starts = position_ids[:, 1:] != position_ids[:, :-1] + 1
+        packed = mx.pad(mx.cumsum(starts.astype(mx.int32), axis=-1), [(0, 0), (1, 0)])
+        mask = mask & (packed[:, None, :, None] == packed[:, None, None, :])
+    dtype = inputs_embeds.dtype
+    return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
+''',
     "quantize": '''def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}

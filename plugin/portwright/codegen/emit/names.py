@@ -66,6 +66,9 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Name, node)
     if n.id in scope.folded:
         return literal(scope.folded[n.id])
+    emptied = empty_variadic(scope, n)
+    if emptied is not None:
+        return emptied
     if n.id in scope.entry_literals and not scope.nested:
         value, first_store = scope.entry_literals[n.id]
         if n.lineno <= first_store:
@@ -80,6 +83,20 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
             return ask(ast.Name(n.id, ast.Load()), *[Demand("used", f, -1) for f in scope.result_vars[n.id]])
         return ast.Name(n.id, ast.Load())
     return global_name(scope, n)
+
+
+def empty_variadic(scope: Scope, node: ast.Name) -> ast.expr | None:
+    """`*args` and `**kwargs` that were always empty are empty; what arrives through `**kwargs` is named elsewhere."""
+    a = scope.tree.args
+    if a.kwarg and node.id == a.kwarg.arg and scope.reached_stores.get(node.id, 0) == 0:
+        if scope.trace.starred:
+            raise HoleError(f"**{node.id} is used as a whole")
+        return ast.Dict([], [])
+    if a.vararg and node.id == a.vararg.arg and not scope.reached_stores.get(node.id, 0):
+        seen = scope.trace.params.get(node.id)
+        if seen is not None and seen.lens == {0}:
+            return ast.Tuple([], ast.Load())
+    return None
 
 
 def global_name(scope: Scope, node: ast.Name) -> ast.expr:
@@ -138,7 +155,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return config_read(scope, n, field)
     if holder == {"tensor"}:
         return tensor_attribute(scope, n)
-    if "module" in holder or (isinstance(n.value, ast.Name) and n.value.id == scope.self_name):
+    is_self = isinstance(n.value, ast.Name) and n.value.id == scope.self_name
+    if "module" in holder or is_self or holder_classes(scope, n.value):
         return module_attribute(scope, n)
     if seen.callees:
         for callee in seen.callees:

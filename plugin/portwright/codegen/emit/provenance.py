@@ -105,6 +105,11 @@ def config_field(scope: Scope, node: ast.Attribute) -> str:
 
 def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
     field = config_field(scope, node)
+    if field in scope.program.changed_fields:
+        return None
+    if field.startswith("_"):  # how the library is set up, never saved in a config
+        seen = scope.seen(node)
+        return literal(seen.consts[0]) if seen.const else None
     if field:
         return ast.Attribute(ast.Name("self", ast.Load()), field, ast.Load())
     if isinstance(node.value, ast.Name) and node.value.id == scope.self_name and scope.trace.owner:

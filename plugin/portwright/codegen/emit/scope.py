@@ -177,6 +177,25 @@ class Scope:
                 self.local_literals[target.id] = value
 
 
+def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:
+    """A call's keywords, with `**` of a dict literal (in place or in a local name) written out."""
+    out: list[ast.keyword] = []
+    for k in n.keywords:
+        made = k.value
+        if k.arg is None and isinstance(made, ast.Name) and scope.reached_stores.get(made.id) == 1:
+            values = [
+                s.value
+                for s in ast.walk(scope.tree)
+                if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id == made.id
+            ]
+            made = values[0] if len(values) == 1 else made
+        if k.arg is None and isinstance(made, ast.Dict) and all(isinstance(q, ast.Constant) for q in made.keys):
+            out += [ast.keyword(q.value, v) for q, v in zip(made.keys, made.values, strict=True)]  # type: ignore[union-attr]
+        else:
+            out.append(k)
+    return out
+
+
 def all_args(a: ast.arguments) -> list[ast.arg]:
     return [x for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if x]
 

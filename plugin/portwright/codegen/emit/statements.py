@@ -23,7 +23,8 @@ def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
         except HoleError as error:
             out += hole(scope, s, str(error))
         if out and isinstance(out[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break)):
-            break
+            if not hasattr(out[-1], "hole"):
+                break  # what follows a hole is translated too, for whoever fills it
     return out
 
 
@@ -128,7 +129,7 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 def loaded(node: ast.expr) -> ast.expr:
     """A store target, as the expression that reads it."""
     if isinstance(node, ast.Name):
-        out: ast.expr = ast.Name(node.id, ast.Load())
+        out: ast.expr = ast.copy_location(ast.Name(node.id, ast.Load()), node)
         out.number = getattr(node, "number", -1)  # type: ignore[attr-defined]
         return out
     return node
@@ -151,6 +152,8 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     validation = bool(other) and all(is_refusal(s) for s in other)
     if validation and decision.assumption.checked == "construction":
         return out  # the reference itself refuses such a config
+    if validation and not any(isinstance(s, ast.Raise) for s in other):
+        return out  # a warning
     check = refuse(scope, n, decision.guard, other if validation else [])
     check.assumption = None if validation else decision.assumption  # type: ignore[attr-defined]
     check.bound = bound_names(n)  # type: ignore[attr-defined]

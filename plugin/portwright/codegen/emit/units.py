@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from portwright.codegen.emit.results import result_callees
-from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import Function
@@ -43,11 +43,9 @@ def bind(scope: Scope, n: ast.Call, callee: Function, skip_self: bool) -> Argume
             out.positional.append(places[index])
         else:
             out.star.append(value)
-    for k in n.keywords:
+    for k in expanded_keywords(scope, n):
         if k.arg is not None:
             out.named[k.arg] = k.value
-        elif isinstance(k.value, ast.Dict) and all(isinstance(q, ast.Constant) for q in k.value.keys):
-            out.named |= {q.value: v for q, v in zip(k.value.keys, k.value.values, strict=True)}  # type: ignore[union-attr]
         else:
             out.dynamic.append(k.value)
     return out
@@ -169,12 +167,15 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
     if sort == "method" and isinstance(f, ast.Attribute):
         if callee.trace.binding == "class" or (callee.trace.owner and "module" not in scope.kinds(f.value)):
             is_self = isinstance(f.value, ast.Name) and f.value.id == scope.self_name
-            if not is_self:
+            if not is_self and not scope.seen(f.value).types:
                 raise HoleError(f"the method {f.attr} of an object that is no module")
         title = scope.work.function_title(callee.fid)
         return ast.Attribute(scope.expr(f.value), title, ast.Load())
     if sort == "function" and not callee.trace.owner:
         return scope.work.function_name(scope, callee.fid)
+    if sort == "function" and callee.trace.binding == "static" and not isinstance(f, ast.Attribute):
+        if callee.trace.owner in scope.program.lineage(scope.trace.owner) and scope.self_name:
+            return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
     if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
         return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
     if sort == "object":

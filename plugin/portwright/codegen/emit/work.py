@@ -107,10 +107,19 @@ class Work:
         found = self.program.cls(cls)
         return found.name if found is not None else cls.rpartition(":")[2]
 
+    def is_in_class(self, fid: str) -> bool:
+        """Whether a function is emitted inside its class; the call of a processor object becomes a plain function."""
+        trace = self.program.functions[fid].trace
+        return bool(trace.owner) and (self.program.is_module(trace.owner) or not self.is_processor(trace.owner))
+
+    def is_processor(self, cls: str) -> bool:
+        """A class of plain objects that are called."""
+        return not self.program.is_module(cls) and bool(self.program.method(cls, "__call__"))
+
     def function_title(self, fid: str) -> str:
         """A function's name in the port; the call method of an object becomes a function named after its class."""
         trace = self.program.functions[fid].trace
-        if trace.owner and not self.program.is_module(trace.owner) and trace.name == "__call__":
+        if trace.owner and not self.is_in_class(fid) and trace.name == "__call__":
             return snake(trace.owner.rpartition(":")[2])
         return "__call__" if trace.name == "forward" else trace.name
 
@@ -130,7 +139,7 @@ class Work:
         body = replaced if replaced is not None else swept(block(scope, scope.tree.body))
         if scope.trace.name == "__init__":
             body = self.with_registered(scope, body)
-        finished = Finished(fid, body, [], "", bool(scope.self_name) and self.program.is_module(scope.trace.owner))
+        finished = Finished(fid, body, [], "", self.is_in_class(fid))
         finished.demands = list(demands_in(body)) + unpack_demands(body)
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)

@@ -103,6 +103,7 @@ class Seeing:
             self.kinds.add("callable")
         else:
             self.kinds.add(type(value).__name__)
+            self.types[class_key(type(value))] = type(value)
 
     def see_sequence(self, value: Any) -> None:
         self.kinds.add(

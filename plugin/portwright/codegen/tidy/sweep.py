@@ -103,7 +103,7 @@ def kept_statements(body: list[ast.stmt], live: set[str]) -> list[ast.stmt]:
         if isinstance(s, ast.FunctionDef):
             s.body = kept_statements(s.body, live | live_names(s.body)) or [ast.Pass()]
         out.append(s)
-        if isinstance(s, (ast.Return, ast.Raise, ast.Continue, ast.Break)):
+        if isinstance(s, (ast.Return, ast.Raise, ast.Continue, ast.Break)) and not hasattr(s, "hole"):
             break
     return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.emit.expressions import meet
-from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.trace import Callee
@@ -16,7 +16,19 @@ from portwright.codegen.translate.registry import ROWS, Layout, Operation, Row
 ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 # Arguments that say where and how torch computes, not what.
 IGNORED = frozenset(
-    ["device", "non_blocking", "copy", "memory_format", "inplace", "generator", "layout", "requires_grad", "training", "pin_memory", "_stacklevel"]
+    [
+        "device",
+        "non_blocking",
+        "copy",
+        "memory_format",
+        "inplace",
+        "generator",
+        "layout",
+        "requires_grad",
+        "training",
+        "pin_memory",
+        "_stacklevel",
+    ]
 )
 
 load_rows()
@@ -60,7 +72,7 @@ def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:
             op.args[places[index]] = scope.expr(value)
         else:
             raise HoleError(f"{found.name}: too many arguments")
-    for k in n.keywords:
+    for k in expanded_keywords(scope, n):
         keyword(scope, op, found, names, k)
     return op
 

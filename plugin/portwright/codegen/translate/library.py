@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
 LIBRARY_ROWS: dict[str, Row] = {}
@@ -30,6 +31,32 @@ def bidirectional(op: Operation) -> ast.expr:
     if "none" in op.kinds("attention_mask"):
         return quote("None if m is None else made", m=mask, made=made)
     return made
+
+
+MASK = (
+    "config inputs_embeds attention_mask=None cache=None position_ids=None or_mask_function=None "
+    "and_mask_function=None block_sequence_ids=None layer_idx=None allow_is_causal_skip=True"
+)
+
+
+@row("create_causal_mask create_sliding_window_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS)
+def causal(op: Operation) -> ast.expr:
+    """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
+    for name in ("or_mask_function", "and_mask_function", "block_sequence_ids", "cache"):
+        if op.get(name) is not None and op.kinds(name) != {"none"}:
+            raise HoleError(f"a causal mask with {name}")
+    made = call("make_causal_mask", op["inputs_embeds"])
+    mask, positions = op.get("attention_mask"), op.get("position_ids")
+    if mask is not None:
+        if op.kinds("attention_mask") != {"none"} and op.rank("attention_mask") != 2:
+            raise HoleError("a padding mask that is not (batch, length)")
+        made.args.append(mask)
+    if positions is not None:
+        made.keywords.append(ast.keyword("position_ids", positions))
+    if op.name == "create_sliding_window_causal_mask":
+        window = ask(quote("c.sliding_window", c=op["config"]), Demand("config", "sliding_window"))
+        made.keywords.append(ast.keyword("window", window))
+    return ask(made, Demand("snippet", "make_causal_mask"))  # type: ignore[no-any-return]
 
 
 @row("apply_chunking_to_forward", "forward_fn chunk_size chunk_dim *tensors", Layout.AWARE, LIBRARY_ROWS)
