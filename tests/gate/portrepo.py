@@ -129,7 +129,7 @@ class PortRepo:
     def prove(self, folder: str = "", **options: Any) -> evidence.Proof:
         port = tomli.loads(self.read(f"{folder}port.toml"))
         lock = self.json(f"{folder}port.lock")
-        golden = dict.fromkeys(lock["components"], D)
+        golden = dict.fromkeys(lock["components"], options.get("golden", D))
         weights = options.get("weights", {"model.safetensors": D})
         bound = inputs.inputs_on_disk(self.path / folder, port, golden, weights)
         measured = self.measurements(folder, options.get("device", "cpu"), **options.get("changes", {}))

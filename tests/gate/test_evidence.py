@@ -14,7 +14,9 @@ import pytest
 from portrepo import D, PortRepo
 from portwright import canonical, evidence, schema
 from portwright.contribute.accept import accept
+from portwright.demands import rule_of
 from portwright.errors import PortError
+from portwright.inputs import Inputs
 from portwright.resources import data_dir
 from portwright.verify import tolerance
 
@@ -182,7 +184,7 @@ def test_measurements_of_two_devices_are_refused(port: PortRepo) -> None:
     """One run has one device."""
     lock = port.json("port.lock")
     mixed = [*port.measurements(), *port.measurements(device="metal")]
-    bound = evidence.Inputs(D, D, D, {}, {"model": D}, {"model.safetensors": D})
+    bound = Inputs(D, D, D, {}, {"model": D}, {"model.safetensors": D})
     with pytest.raises(PortError, match="one run has one device"):
         evidence.prove(port.path, "minilm", lock, bound, mixed)
 
@@ -199,7 +201,7 @@ def test_missing_outputs_are_all_named(port: PortRepo) -> None:
 def test_every_rule_of_the_schema_is_one_that_is_written() -> None:
     """The manifest's rules and the metrics that lead to them stay in step."""
     allowed = schema.load_schema("manifest")["properties"]["checks"]["additionalProperties"]["properties"]["rule"]
-    written = {evidence.rule_of({"metric": metric, "origin": "fp64"}) for metric in tolerance.METRICS}
+    written = {rule_of({"metric": metric, "origin": "fp64"}) for metric in tolerance.METRICS}
     assert written | {"not run"} == set(allowed["enum"])
 
 
@@ -273,3 +275,30 @@ def test_negative_distance_is_a_bug_and_rounding_below_zero_is_zero(port: PortRe
     assert proof.evidence["runs"]["cpu"]["checks"]["model/isolate/layer.0"]["value"] == "0.0e+00"
     with pytest.raises(PortError, match=r"model/isolate/layer\.0: measured -1.0: a distance cannot be negative"):
         port.prove(changes={"isolate/layer.0": {"value": -1.0}})
+
+
+def test_golden_of_another_machine_rewrites_nothing(port: PortRepo) -> None:
+    """Another processor's reference answers in other last bits; while every verdict stays, so do both files."""
+    before = stamp(port)
+    other = {"isolate/layer.0": {"value": 3.4e-7}}
+    assert not port.prove(golden="sha256:" + "2" * 64, changes=other).changed
+    assert stamp(port) == before
+    failing = port.prove(golden="sha256:" + "2" * 64, changes={"isolate/layer.0": {"value": 1.0}})
+    assert failing.evidence["inputs"]["golden"] == "sha256:" + "2" * 64
+    assert failing.manifest["inputs"]["golden"] == "sha256:" + "2" * 64
+
+
+def test_another_device_is_never_bound_to_a_golden_that_it_did_not_see(port: PortRepo) -> None:
+    """A first run on metal against a golden of its own does not claim the CPU's."""
+    proof = port.prove(golden="sha256:" + "2" * 64, device="metal")
+    assert sorted(proof.evidence["runs"]) == ["metal"]
+    assert proof.evidence["inputs"]["golden"] == "sha256:" + "2" * 64
+
+
+def test_refresh_renews_one_device_and_keeps_the_other(port: PortRepo) -> None:
+    """A refresh of the CPU's figures leaves metal's alone."""
+    port.prove(device="metal")
+    metal = port.json(E)["runs"]["metal"]
+    proof = port.prove(changes={"isolate/layer.0": {"value": 3.4e-7}}, refresh=True)
+    assert proof.evidence["runs"]["metal"] == metal
+    assert proof.evidence["runs"]["cpu"]["checks"]["model/isolate/layer.0"]["value"] == "3.4e-07"

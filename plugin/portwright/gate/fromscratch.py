@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..demands import demand_of
 from ..errors import Problem
-from ..evidence import EVIDENCE, demand_of, recorded_only
+from ..evidence import EVIDENCE, recorded_only
 from ..verify import tolerance
 
 _Json = Mapping[str, Any]

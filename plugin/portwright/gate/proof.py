@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import canonical
+from ..demands import budgets, demand_of, facts_of
 from ..errors import PortError
-from ..evidence import EVIDENCE, MANIFEST, budgets, demand_of, facts_of, judge, recorded_only, required_checks
+from ..evidence import EVIDENCE, MANIFEST, judge, recorded_only, required_checks
 from ..verify import tolerance
 from .reader import REBUILD, Reader
 
