@@ -136,27 +136,18 @@ def _drop_torn_state(file: Path) -> None:
 
 
 def _group(stage: Stage) -> str:
-    return stage.name.partition(":")[0].partition("-")[0]
+    return stage.name.partition(":")[0]
 
 
 def _task(stage: Stage) -> dict[str, Any]:
-    _, _, name = stage.name.partition(":")
-    suffix = stage.name.partition(":")[0].partition("-")[2]  # fetch-golden:minilm:model -> fetch:minilm:model-golden
     return {
-        "name": f"{name}-{suffix}" if suffix else name,
+        "name": stage.name.partition(":")[2],
         "doc": stage.doc,
         "actions": [(_run, [stage])],
         "uptodate": [(_fresh, [stage])],
-        "task_dep": [task_name(need) for need in stage.needs],
+        "task_dep": list(stage.needs),
         "verbosity": 2,
     }
-
-
-def task_name(stage: str) -> str:
-    """Return the doit name of a stage: `fetch-golden:minilm:model` is the task `fetch:minilm:model-golden`."""
-    group, _, name = stage.partition(":")
-    group, _, suffix = group.partition("-")
-    return f"{group}:{name}-{suffix}" if suffix else stage
 
 
 def _fresh(stage: Stage) -> bool:

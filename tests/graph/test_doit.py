@@ -178,7 +178,7 @@ def test_a_failure_in_json_has_the_same_problems(fresh: ModelRepo) -> None:
     assert failed["task"] == "capture:tiny:model"
     assert failed["problems"][0] == {"where": "reference.py:12", "problem": "no torch", "fix": "install it"}
     assert events[-1]["failed"] == ["capture:tiny:model"]
-    assert events[-1]["not_reached"] == ["verify:tiny:model", "port:tiny"]
+    assert {"verify:tiny:model", "port:tiny"} <= set(events[-1]["not_reached"])
 
 
 def test_figures_that_diverge_fail_the_port_and_name_the_check(fresh: ModelRepo) -> None:

@@ -34,7 +34,9 @@ class Port:
     _lock: list[Lock | None] = field(default_factory=list)
 
     def task(self, stage: str, component: ComponentSpec) -> str:
-        return f"{stage}:{self.spec.name}:{component.name}"
+        """Return the name of a component's task; the stage `fetch-golden` is a second task of the group `fetch`."""
+        group, dash, rest = stage.partition("-")
+        return f"{group}:{self.spec.name}:{component.name}{dash}{rest}"
 
     def result(self, stage: str, component: ComponentSpec) -> Mapping[str, Any]:
         """Return what a finished stage found; raises PortError where it has not run."""
