@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,20 @@ def cache_root() -> Path:
     if override:
         return Path(override).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "portwright"
+
+
+def hub_cache_root() -> Path:
+    """Return huggingface_hub's cache, which `HF_HUB_CACHE` or `HF_HOME` moves (its own documented variables)."""
+    own = os.environ.get("HF_HUB_CACHE")
+    if own:
+        return Path(own).expanduser()
+    home = os.environ.get("HF_HOME")
+    folder = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return folder.expanduser() / "hub"
+
+
+# How a file outside the port's folder is named in a receipt, so that moving a cache changes nothing.
+PREFIXES: dict[str, Callable[[], Path]] = {"cache:": cache_root, "hub:": hub_cache_root}
 
 
 @dataclass(frozen=True)

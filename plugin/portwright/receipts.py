@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .paths import cache_root
+from .paths import PREFIXES
 
 SCHEMA = 1
-_CACHE = "cache:"  # outputs in the machine's cache are named relative to it, so that moving it changes nothing
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def hash_file(path: Path) -> str:
 
 def _name(base: Path, file: Path) -> str:
     file = file.absolute()
-    for prefix, root in (("", base), (_CACHE, cache_root())):
+    for prefix, root in [("", base), *((prefix, find()) for prefix, find in PREFIXES.items())]:
         for place in (root.absolute(), root.resolve()):
             with suppress(ValueError):
                 return prefix + file.relative_to(place).as_posix()
@@ -139,6 +138,7 @@ def _name(base: Path, file: Path) -> str:
 
 
 def _path(base: Path, name: str) -> Path:
-    if name.startswith(_CACHE):
-        return cache_root() / name.removeprefix(_CACHE)
+    for prefix, find in PREFIXES.items():
+        if name.startswith(prefix):
+            return find() / name.removeprefix(prefix)
     return base / name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import receipts
 from ..canonical import sha256_json, sha256_text
 from ..errors import ExitCode, PortError, Problem
-from ..paths import PortPaths, cache_root
+from ..paths import PREFIXES, PortPaths
 from ..records import ComponentSpec, PortSpec
 from ..skill import Skill, load_skill
 from ..spec import load_port
@@ -77,7 +77,7 @@ def load(port_toml: Path, origin: Path | None = None) -> Port:
 def fold_root(root: str, base: Path) -> str:
     """Name a snapshot's folder so that neither a moved cache nor a moved repository changes it."""
     path = Path(root)
-    for prefix, parent in (("cache:", cache_root()), ("port:", base)):
+    for prefix, parent in [*((prefix, find()) for prefix, find in PREFIXES.items()), ("port:", base)]:
         if path.is_relative_to(parent):
             return prefix + path.relative_to(parent).as_posix()
     return root
@@ -85,8 +85,9 @@ def fold_root(root: str, base: Path) -> str:
 
 def unfold_root(name: str, base: Path) -> Path:
     """Undo `fold_root`."""
-    if name.startswith("cache:"):
-        return cache_root() / name.removeprefix("cache:")
+    for prefix, parent in PREFIXES.items():
+        if name.startswith(prefix):
+            return parent() / name.removeprefix(prefix)
     return base / name.removeprefix("port:")
 
 

@@ -49,7 +49,7 @@ def _stage(
         lock = port.lock() if pin else None
         if lock is None or lock.source != source.text:
             return None
-        return {file.path: file for file in lock.files.values() if file.path.startswith(folder)}
+        return dict(lock.files)  # all of them: a branch is resolved once for every component
 
     def inputs() -> dict[str, str]:
         found = {"the source": digest([source.text, path]), "the list of files": digest(wanted)}

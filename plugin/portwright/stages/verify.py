@@ -41,6 +41,7 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
         if not (out / "model.py").is_file():
             raise PortError(Problem(shown, "is missing", f"doit {port.task('codegen', component)}"))
         check_markers(out / "model.py", shown)
+        _check_metal(out / "model.py", shown)
         job = measure_job(port, component, target)
         if quantize is None:
             run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
@@ -57,6 +58,19 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
     needs = (port.task("remap", component), port.task("capture", component))
     doc = "compare the port with the reference"
     return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc)
+
+
+def _check_metal(model: Path, shown: str) -> None:
+    """Refuse code that Apple's GPUs cannot run: this machine's CPU would not notice."""
+    from ..codegen.lint import metal_lint
+
+    try:
+        problems = metal_lint(model.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise PortError(Problem(f"{shown}:{error.lineno}", f"not valid Python: {error.msg}", "mend it")) from None
+    folder = shown.removesuffix("model.py")
+    if problems:
+        raise PortError([Problem(folder + p.where, p.problem, p.hint) for p in problems])
 
 
 def measure_job(port: Port, component: ComponentSpec, target: Path) -> dict[str, Any]:
