@@ -22,6 +22,7 @@ _HINTS = (  # what the parser says -> what was most likely meant
     ("Escaped character is not", "this escape names no character"),
     ("Unescaped '\\'", "write \\\\ for a backslash, or use single quotes"),
 )
+_DEPTH = 64  # probes of a Skill may nest freely; nothing of ours needs ten
 _OTHERWISE = 'each line is key = "value", [table] or # comment: see toml.io'
 
 
@@ -49,15 +50,32 @@ def decode(content: bytes, file: str) -> str:
 def parse(text: str, file: str) -> dict[str, Any]:
     """Parse TOML; raises PortError (USAGE) with the line and the likely fix."""
     try:
-        return tomli.loads(text)
+        data = tomli.loads(text)
+        _check_depth(data)
+        return data
     except tomli.TOMLDecodeError as error:
         problem = _located(str(error), text, file)
     except RecursionError:
-        problem = Problem(file, "its values nest too deeply", "no key here needs more than five levels")
+        problem = Problem(file, "its values nest too deeply", f"at most {_DEPTH} levels are read")
     except ValueError:  # Python's limit on the digits of a number
         line = next((i for i, row in enumerate(text.splitlines(), 1) if re.search(r"\d{4301}", row)), 1)
         problem = Problem(f"{file}:{line}", "a number of thousands of digits", "write a smaller number")
     raise PortError(problem, ExitCode.USAGE)
+
+
+def _check_depth(data: dict[str, Any]) -> None:
+    """Raise RecursionError for values that nest deeper than whoever walks them should have to."""
+    level: list[Any] = [data]
+    for _ in range(_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _located(said: str, text: str, file: str) -> Problem:
