@@ -7,6 +7,8 @@ from typing import Any
 
 from .verify import tolerance
 
+BUDGET = "at most the budget"  # the rule whose limit a person wrote, in port.toml
+
 
 def facts_of(component: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the manifest repeats of a component's facts in port.lock."""
@@ -39,7 +41,7 @@ def rule_of(entry: Mapping[str, Any]) -> str:
     if metric in tolerance.SHARES:
         return "at most the share of tolerance.toml"
     if metric in tolerance.BUDGETED or entry["origin"] == "budget":
-        return "at most the budget"
+        return BUDGET
     return "at most headroom × noise"
 
 

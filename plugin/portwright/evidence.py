@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import canonical, schema
-from .demands import demand_of, facts_of, headroom_of
+from .demands import BUDGET, demand_of, facts_of, headroom_of, rule_of
 from .errors import PortError, Problem
 from .inputs import Inputs, folder_of
 from .publish import publish_text
@@ -117,7 +117,7 @@ def build_evidence(
         "checks": entries,
         "not_run": [{"check": name, "why": why} for name, why in sorted(reasons.items()) if name not in entries],
     }
-    runs = _kept_runs(manifest, headroom, previous)
+    runs = _kept_runs(manifest, entries, headroom, previous)
     if device not in runs or refresh or _says(runs[device]) != _says(run):
         runs[device] = run
     return canonical.sealed(
@@ -181,7 +181,7 @@ def _same_runs(evidence: Mapping[str, Any], previous: Mapping[str, Any]) -> bool
 
     def figures(body: Mapping[str, Any]) -> Any:
         return {
-            (device, check): (entry["value"], entry["noise"])
+            (device, check): entry["value"]
             for device, run in body["runs"].items()
             for check, entry in run["checks"].items()
         }
@@ -237,17 +237,22 @@ def _figure(check: str, value: float) -> str:
 
 
 def _kept_runs(
-    manifest: Mapping[str, Any], headroom: float | None, previous: Mapping[str, Any] | None
+    manifest: Mapping[str, Any],
+    entries: Mapping[str, Mapping[str, Any]],
+    headroom: float | None,
+    previous: Mapping[str, Any] | None,
 ) -> dict[str, dict[str, Any]]:
-    """Give the runs of before on the same code, weights, golden and checks, with today's headroom."""
+    """Give the runs of before on the same code, weights, golden and checks, with today's headroom and budgets."""
     if previous is None or _measured_on(previous["inputs"]) != _measured_on(manifest["inputs"]):
         return {}
     kept = {}
     for device, run in previous["runs"].items():
         if {*run["checks"], *(item["check"] for item in run["not_run"])} == set(manifest["checks"]):
-            checks = {
-                check: {**entry, "headroom": headroom_of(entry, headroom)} for check, entry in run["checks"].items()
-            }
+            checks = {}
+            for check, entry in run["checks"].items():
+                budgeted = rule_of(entry) == BUDGET and check in entries
+                noise = entries[check]["noise"] if budgeted else entry["noise"]
+                checks[check] = {**entry, "noise": noise, "headroom": headroom_of(entry, headroom)}
             kept[device] = {**run, "checks": checks}
     return kept
 

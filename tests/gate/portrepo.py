@@ -110,6 +110,7 @@ class PortRepo:
     def measurements(self, folder: str = "", device: str = "cpu", **changes: Any) -> list[dict[str, Any]]:
         """Give raw figures for each required check; `changes` replace a check's entry, or leave it out with None."""
         lock = self.json(f"{folder}port.lock")
+        budget = tomli.loads(self.read(f"{folder}port.toml")).get("quantize", {}).get("budget", {})
         found: list[dict[str, Any]] = []
         for component in lock["components"]:
             checks, not_run = {}, []
@@ -117,7 +118,7 @@ class PortRepo:
                 owner, _, check = full.partition("/")
                 if owner != component:
                     continue
-                entry = {**_entry(check), **(changes.get(check) or {})}
+                entry = {**_entry(check, budget), **(changes.get(check) or {})}
                 if check in changes and changes[check] is None:
                     not_run.append({"check": check, "why": "the probe needs torch"})
                 else:
@@ -153,7 +154,7 @@ class PortRepo:
         self.git("commit", "-q", "-m", message)
 
 
-def _entry(check: str) -> dict[str, Any]:
+def _entry(check: str, budget: dict[str, float]) -> dict[str, Any]:
     kind = check.split("/")[0]
     if kind == "speed":
         return {"metric": "seconds", "value": 0.012, "noise": 0.0, "origin": "clock"}
@@ -162,7 +163,9 @@ def _entry(check: str) -> dict[str, Any]:
     if kind in ("coverage", "bijection", "dtype", "determinism", "sensitivity"):
         return {"metric": "mismatches", "value": 0.0, "noise": 0.0, "origin": "exact"}
     if kind == "quantization":
-        limits = {"kl": ("kl", 0.05), "top1": ("top1_disagreement", 1 - 0.98), "layers": ("rel_l2", 0.25)}
-        metric, limit = limits[check.split("/")[1]]
+        name = check.split("/")[1]
+        wanted = budget.get(name, 0.25)
+        metric, limit = ("top1_disagreement", 1 - wanted) if name == "top1" else (name, wanted)
+        metric = "rel_l2" if name == "layers" else metric
         return {"metric": metric, "value": limit / 3, "noise": limit, "origin": "budget"}
     return {"metric": "rel_l2", "value": 2.13e-7, "noise": 1.1e-7, "origin": "fp64"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from portrepo import D, PortRepo
+from portrepo import PORT, D, PortRepo
 from portwright import canonical, evidence, schema
 from portwright.contribute.accept import accept
 from portwright.demands import rule_of
@@ -302,3 +302,19 @@ def test_refresh_renews_one_device_and_keeps_the_other(port: PortRepo) -> None:
     proof = port.prove(changes={"isolate/layer.0": {"value": 3.4e-7}}, refresh=True)
     assert proof.evidence["runs"]["metal"] == metal
     assert proof.evidence["runs"]["cpu"]["checks"]["model/isolate/layer.0"]["value"] == "3.4e-07"
+
+
+def test_a_new_budget_judges_the_figures_of_every_device(repo: PortRepo) -> None:
+    """A budget is port.toml's: changing it renews the limit beside the figures, and measures nothing again."""
+    quantize = "[quantize]\nbits = 4\nbudget = {{ kl = {kl} }}\n"
+    repo.add_port(toml=PORT.format(name="minilm", version="1.0") + quantize.format(kl=0.05))
+    repo.prove(device="metal")
+    value = repo.json(E)["runs"]["metal"]["checks"]["model/quantization/kl"]["value"]
+    repo.write("port.toml", PORT.format(name="minilm", version="1.0") + quantize.format(kl=0.08))
+    repo.lock()
+    runs = repo.prove().evidence["runs"]
+    for device in ("cpu", "metal"):
+        assert runs[device]["checks"]["model/quantization/kl"]["noise"] == "8.0e-02"
+    assert runs["metal"]["checks"]["model/quantization/kl"]["value"] == value
+    repo.git("add", "-A")
+    assert not repo.gate().blocked

@@ -82,7 +82,10 @@ def _check_runs(reader: Reader, manifest: _Json, evidence: _Json) -> None:
                     said = f"{key} is {_say(measured.get(key))} here and {_say(demanded.get(key))} in the manifest"
                     reader.report(EVIDENCE, said, place=f"{device}: {check}")
             if (measured["rule"] == "recorded") != recorded_only(check):
-                said = f"the metric {measured['metric']!r} demands nothing, and this check must"
+                demands = (
+                    "something, and this check only records" if recorded_only(check) else "nothing, and this check must"
+                )
+                said = f"the metric {measured['metric']!r} demands {demands}"
                 reader.report(EVIDENCE, said, place=f"{device}: {check}")
 
 
