@@ -64,6 +64,13 @@ def test_experts_are_stacked_in_the_order_of_their_numbers() -> None:
     assert move.targets[0].shape == (11, 2)
 
 
+def test_the_patterns_of_a_list_may_order_their_captures_differently() -> None:
+    """Keys belong together by the values of their captures, not by where these stand."""
+    rules = '[[rule]]\nmatch = ["q.{a}.{b}", "k.{b}.{a}"]\nto = "qk.{a}.{b}"\nops = [{ concat = {} }]\n'
+    binding = bound(rules, {"q.0.1": (1,), "k.1.0": (2,)}, {"qk.0.1"})
+    assert [(move.sources, move.targets[0].shape) for move in binding.moves] == [(("q.0.1", "k.1.0"), (3,))]
+
+
 def test_unstack_numbers_its_parts() -> None:
     """A capture opened by unstack counts from 0."""
     rules = '[[rule]]\nmatch = "e.w"\nto = "e.{e}.w"\nops = [{ unstack = { axis = 1, over = "e" } }]\n'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -45,7 +45,7 @@ def bind(
     sizes = Sizes(rules.sizes, config)
     moves: list[Move] = []
     drops: list[Drop] = []
-    groups: dict[tuple[int, tuple[str, ...]], list[Claim]] = defaultdict(list)
+    groups: dict[tuple[int, tuple[tuple[str, str], ...]], list[Claim]] = defaultdict(list)
     for key, found in claims.items():
         if len(found) != 1:
             if not found and key in wanted:
@@ -56,19 +56,9 @@ def bind(
         if claim.rule.drop is not None:
             problems += _drop(claim, sizes, drops)
             continue
-        kept = tuple(text for name, text in claim.values.items() if name not in claim.rule.folded)
-        groups[id(claim.rule), kept].append(claim)
-    failures: dict[tuple[str, str], list[str]] = {}
-    hints: dict[tuple[str, str], str] = {}
-    for members in groups.values():
-        try:
-            moves.append(_move(members, rules, headers, sizes))
-        except _BindError as error:
-            failures.setdefault((error.where, error.problem), []).append(members[0].key)
-            hints[error.where, error.problem] = error.hint
-    problems += [
-        Problem(at, f"{problem} ({_examples(keys)})", hints[at, problem]) for (at, problem), keys in failures.items()
-    ]
+        kept = sorted(item for item in claim.values.items() if item[0] not in claim.rule.folded)
+        groups[id(claim.rule), tuple(kept)].append(claim)
+    problems += _bind_groups(groups.values(), rules, headers, sizes, moves)
     problems += _count_problems(claims, sizes)
     problems += name_problems(moves, wanted, {rule.name: rule.where for rule in rules.rules})
     unclaimed = [key for key, found in claims.items() if not found and key not in wanted]
@@ -84,6 +74,23 @@ class _BindError(ValueError):
     def __init__(self, where: str, problem: str, hint: str = "") -> None:
         super().__init__(problem)
         self.where, self.problem, self.hint = where, problem, hint
+
+
+def _bind_groups(
+    groups: Iterable[Sequence[Claim]],
+    rules: RuleSet,
+    headers: Mapping[str, TensorInfo],
+    sizes: Sizes,
+    moves: list[Move],
+) -> list[Problem]:
+    """Append the move of each group of keys that belong together; a fault that many groups share is told once."""
+    failures: dict[tuple[str, str, str], list[str]] = {}
+    for members in groups:
+        try:
+            moves.append(_move(members, rules, headers, sizes))
+        except _BindError as error:
+            failures.setdefault((error.where, error.problem, error.hint), []).append(members[0].key)
+    return [Problem(at, f"{told} ({_examples(keys)})", hint) for (at, told, hint), keys in failures.items()]
 
 
 def _claims(rules: RuleSet, key: str) -> Iterator[Claim]:
