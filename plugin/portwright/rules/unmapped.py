@@ -34,7 +34,7 @@ def unmapped_problems(
 
     `free` are the wanted names that no move makes yet.
     """
-    targets = group_keys(free)
+    targets = group_keys(sorted(free))
     known = {group.name: len(group.keys) for group in group_keys(wanted)}
     for group in group_keys(keys):
         first = group.keys[0]
