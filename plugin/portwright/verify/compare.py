@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,6 +15,7 @@ from portwright.verify.tolerance import UNBOUNDED
 Array = NDArray[np.generic]
 
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+_SAMPLE = 1 << 16  # elements that the usual size of a tensor is taken from
 _SENTINEL = 1e30  # masks hold the dtype's lowest number: equal ones are left out, since they would drown the rest
 
 
@@ -65,8 +67,8 @@ def distance(actual: Array, expected: Array) -> Distance:
     greatest = float(difference.max(initial=0.0))
     if greatest == 0:
         return ZERO
-    norm = float(np.linalg.norm(np.abs(b)))
-    relative = float(np.linalg.norm(difference)) / norm if norm else UNBOUNDED
+    norm = _length(b)
+    relative = _length(difference) / norm if norm else UNBOUNDED
     return Distance(min(relative, UNBOUNDED), min(float((difference / _scale(b)).max()), UNBOUNDED))
 
 
@@ -157,9 +159,16 @@ def _wide(x: Array) -> NDArray[np.float64]:
     return x.astype(np.float64)
 
 
+def _length(x: NDArray[np.float64]) -> float:
+    # No BLAS: its threads wait for each other on a busy machine, and this is called for every tensor.
+    return math.sqrt(float(np.square(x).sum()))
+
+
 def _scale(b: NDArray[np.float64], at: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     size = np.abs(b)
-    typical = float(np.median(size[size > 0])) if (size > 0).any() else 1.0
+    sample = size.reshape(-1)[:: max(1, size.size // _SAMPLE)]
+    sample = sample[sample > 0]
+    typical = float(np.median(sample)) if sample.size else 1.0
     return (size if at is None else np.abs(at)) + typical
 
 
