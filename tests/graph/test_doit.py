@@ -367,6 +367,29 @@ def test_a_pipeline_runs_each_component(fresh: ModelRepo) -> None:
     assert (fresh.path / "ported/other/model.safetensors").is_file()
 
 
+def test_a_rule_of_one_component_leaves_the_others_alone(fresh: ModelRepo) -> None:
+    """A rule that claims keys of one component binds both anew, and moves the weights of that one only."""
+    (fresh.path / "port.toml").write_text(
+        PORT.format(name="two").replace("bert", "own")
+        + '[components.encoder]\npath = "encoder"\nreference = "transformers:BertModel"\n'
+        + '[components.other]\npath = "other"\nreference = "transformers:BertModel"\n'
+    )
+    component(fresh.path / "weights" / "encoder", BERT, key="old.weight")
+    component(fresh.path / "weights" / "other", BERT)
+    rules = 'schema = 1\nlayout = "own"\n[[rule]]\nmatch = "old.weight"\nto = "embeddings.weight"\n'
+    fresh.write("skills/own/skill.toml", "schema = 1\n")
+    fresh.write("skills/own/rules.toml", rules)
+    said = fresh.port()
+    assert said.code == 0, said.out
+    square = "ops = [{ reshape = [4, 3] }, { transpose = [1, 0] }]\n"
+    fresh.write("skills/own/rules.toml", rules.replace("to =", f"{square}to ="))
+
+    ran = fresh.port().ran
+
+    assert {"bind:two:encoder", "bind:two:other", "remap:two:encoder", "verify:two:encoder"} <= ran
+    assert not ran & {"remap:two:other", "verify:two:other", "capture:two:encoder", "codegen:two:encoder"}
+
+
 def test_threads_build_the_same(fresh: ModelRepo) -> None:
     """`doit -n N port` gives the same files."""
     fresh.add_port("second", "second")

@@ -25,12 +25,17 @@ def safetensors(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str] | N
 BERT = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 4}
 
 
-def component(folder: Path, config: dict[str, Any] | None = None, weights: str = "model.safetensors") -> Path:
+def component(
+    folder: Path,
+    config: dict[str, Any] | None = None,
+    weights: str = "model.safetensors",
+    key: str = "embeddings.weight",
+) -> Path:
     """Write one network: config.json and a weight of three by four numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
-    (folder / weights).write_bytes(safetensors({"embeddings.weight": (3, 4)}))
+    (folder / weights).write_bytes(safetensors({key: (3, 4)}))
     return folder
 
 
