@@ -13,15 +13,13 @@ from .errors import ExitCode, PortError, Problem
 from .skill import Skill, available, load_skill
 
 GENERIC = "generic"
-_KINDS = (  # what a class name of the library says of its checks, most specific first
+_KINDS = (  # what the library's role words in a class name say of its checks, most specific first
     (r"ForCausalLM|LMHeadModel", "decoder"),
     (r"ForConditionalGeneration|EncoderDecoder", "encoder-decoder"),
     (r"^UNet", "unet"),
     (r"^Autoencoder", "vae"),
     (r"^ControlNet", "controlnet"),
     (r"Transformer(2D|3D)?Model$", "transformer"),
-    (r"TextModel", "encoder"),
-    (r"ViT|Vision|Image", "vision"),
 )
 
 
@@ -77,6 +75,15 @@ def _component(folder: str, config: Mapping[str, Any]) -> Found:
     last = re.sub(r"[^a-z0-9]+", "_", folder.rpartition("/")[2].lower()).strip("_")[:48]
     label = last if re.match(r"[a-z]", last) else f"model_{last}".rstrip("_")
     return Found(label, folder, reference, kind, str(config.get("model_type", "")), str(config.get("_class_name", "")))
+
+
+def _kind_of(config: Mapping[str, Any], reference: str) -> str:
+    """Tell by the inputs that a config speaks of."""
+    if not reference:
+        return "module"
+    if config.get("is_encoder_decoder"):
+        return "encoder-decoder"
+    return "vision" if "image_size" in config and "vocab_size" not in config else "encoder"
 
 
 def choose_skill(found: list[Found], directory: Path) -> Skill:
