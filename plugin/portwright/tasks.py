@@ -46,8 +46,9 @@ class StageFailed(TaskFailed):  # type: ignore[misc]  # doit ships no types
     """A failed task that carries its problems to the reporter."""
 
     def __init__(self, error: PortError) -> None:
-        super().__init__(str(error))
-        self.problems = error.problems
+        here = f"{Path.cwd()}/"
+        self.problems = tuple(replace(p, where=p.where.removeprefix(here)) for p in error.problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 def find_ports(root: Path, patterns: Iterable[str] | None = None) -> list[Path]:

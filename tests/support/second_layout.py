@@ -25,7 +25,7 @@ skill = "{SKILL}"
 golden = {{ source = "{SOURCE}", path = "{FOLDER}" }}
 
 [out]
-max_shard_size = "50MB"
+max_shard_size = "48MB"
 """
 SKILL_TOML = """schema = 1
 version = "1.0"

@@ -48,7 +48,7 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
         else:  # what quantization changed is measured against the port's own unquantized weights
             with tempfile.TemporaryDirectory(prefix="unquantized-", dir=build) as folder:
                 plain = run_worker("portwright.remap", remap_job(port, component, Path(folder)), on_event=on_event)
-                names = [name for name in plain["files"] if name.startswith("model")]
+                names = [name for name in plain["files"] if name.endswith(".safetensors")]
                 job["unquantized"] = [str(Path(folder).resolve() / name) for name in names]
                 run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
         figures = read_json(target)
