@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from portwright.verify.measure.bench import Bench, Job
 from portwright.verify.measure.port import Port, paths_of, read_safetensors, weight_files
 from portwright.verify.measure.stage import measure_all, parsed
 from portwright.verify.mutants import CodeMutant, code_mutants
+from portwright.verify.tolerance import DISTANCES
 from portwright.verify.weight_mutants import WEIGHTS, WeightMutant
 from portwright.workers import Emit, worker_main
 
@@ -42,6 +43,7 @@ class Outcome:
     blamed: str | None
     right: bool  # whether the blame names a module that holds the bug
     message: str
+    times: float  # the greatest distance as a multiple of its noise; 0 where only exact checks caught it
 
 
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -96,7 +98,16 @@ def judge(mutant: CodeMutant | WeightMutant, where: str, places: set[str], port:
         message = body["checks"].get(blamed, {}).get("detail", "") or message
         right = "" in places or any(place in message for place in places)
     caught = tuple(sorted({check.partition("/")[0] for check in failed}))
-    return Outcome(mutant.name, mutant.bug, where, bool(failed), caught, blamed, bool(failed) and right, message[:500])
+    return Outcome(
+        mutant.name, mutant.bug, where, bool(failed), caught, blamed, bool(failed) and right, message[:500], times(body)
+    )
+
+
+def times(body: Mapping[str, Any]) -> float:
+    """How far beyond its noise the worst distance of a measurement is."""
+    found = [c for c in body["checks"].values() if c["metric"] in DISTANCES and c["origin"] != "budget"]
+    views = [*found, *(c["scaled_max"] for c in found if "scaled_max" in c)]
+    return max((v["value"] / v["noise"] for v in views if v["noise"]), default=0.0)
 
 
 def measured(job: Job) -> dict[str, Any]:

@@ -5,9 +5,11 @@ what moves one in the reference and none in the port is not connected.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_unflatten
+from mlx.utils import tree_flatten, tree_unflatten
 
 from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun
@@ -39,7 +41,8 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
 
 def dead_parameters(bench: Bench) -> list[str]:
     """Parameters of the port whose shaking moves no output of any probe."""
-    dead = list(mlx_port.parameters(bench.model))
+    live = _by_gradient(bench)
+    dead = [key for key in mlx_port.parameters(bench.model) if key not in live]
     for probe in bench.golden.probes:
         if not dead:
             break
@@ -47,6 +50,29 @@ def dead_parameters(bench: Bench) -> list[str]:
         before = bench.flown(probe.number).outputs
         dead = [key for key in dead if not _moves(bench, key, inputs, kwargs, before)]
     return dead
+
+
+def _by_gradient(bench: Bench) -> set[str]:
+    """One backward pass finds nearly all; a port that it fails on is shaken parameter by parameter."""
+    model = bench.model
+    kept = model.parameters()
+    inputs, kwargs = bench.golden.arguments(bench.golden.probes[0].inputs)
+    given = {k: mlx_port.to_mlx(v, bench.floats) for k, v in inputs.items()}
+
+    def loss(parameters: Any) -> mx.array:
+        model.update(parameters)
+        outputs = mlx_port.named_outputs(model(**given, **kwargs)).values()
+        floats = [a.astype(mx.float32) for a in outputs if mx.issubdtype(a.dtype, mx.floating)]
+        return mx.sum(mx.stack([mx.sum(a * mx.random.normal(a.shape, key=mx.random.key(0))) for a in floats]))
+
+    try:
+        gradients = mx.grad(loss)(kept)
+        mx.eval(gradients)
+    except (ValueError, RuntimeError, TypeError):
+        return set()
+    finally:
+        model.update(kept)
+    return {key for key, gradient in tree_flatten(gradients) if bool(mx.any(gradient != 0))}
 
 
 def _moves(
