@@ -166,6 +166,7 @@ class Trace:
     attribute_map: Mapping[str, str] = field(default_factory=dict)
     licences: tuple[str, ...] = ()  # leading comment blocks of the files reached
     probes: tuple[str, ...] = ()
+    arguments: frozenset[str] = frozenset()  # names that some probe gave
 
 
 def to_plain(value: Any) -> Any:

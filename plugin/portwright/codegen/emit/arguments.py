@@ -18,8 +18,8 @@ class ModelArgs:
 FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "ModelArgs":
-        names = {{f.name for f in fields(cls)}}
-        return cls(**{{k: v for k, v in {source}.items() if k in names}})
+{merge}        names = {{f.name for f in fields(cls)}}
+        return cls(**{{k: v for k, v in config.items() if k in names}})
 """
 
 
@@ -50,8 +50,8 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
     text = HEAD + "\n".join([*required, *optional]) + "\n"
     if checks:
         text += post_init(checks)
-    source = "config" if trace.config_style != "kwargs" else '({**config, **config.get("kwargs", {})})'
-    text += FROM_DICT.format(source=source)
+    merge = '        config = {**config, **config.get("kwargs", {})}\n'
+    text += FROM_DICT.format(merge=merge if trace.config_style == "kwargs" else "")
     return text, needs
 
 

@@ -58,6 +58,9 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
 
 def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`config.x = value`: kept where the port reads the field."""
+    types = scope.seen(t.value).types
+    if types and not any(scope.facts.reads(scope.program.lineage(cls), t.attr) for cls in types):
+        return []  # nothing reads it
     if scope.kinds(t.value) != {"config"}:
         raise HoleError("an attribute of another object is assigned")
     field = scope.program.trace.attribute_map.get(t.attr, t.attr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.provenance import over_config
+from portwright.codegen.emit.provenance import over_config, settled
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import Assumption, HoleError
@@ -121,16 +121,23 @@ def chosen_by_config(scope: Scope, f: ast.expr) -> Assumption | None:
             isinstance(s, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == f.attr for t in s.targets)
         ):
             continue
-        keys = (
-            [s.value.slice]
-            if isinstance(s.value, ast.Subscript)
-            else s.value.args
-            if isinstance(s.value, ast.Call)
-            else []
-        )
-        for key in keys:
-            config, seen = over_config(inner, key), inner.seen(key)
-            if config is not None and seen.const:
-                test = ast.Compare(config, [ast.Eq()], [literal(seen.consts[0])])
-                return Assumption(inner.where(s), ast.unparse(s.value), True, "construction", ast.unparse(test))
+        for key in ast.walk(s.value):
+            found = chosen_by(inner, s, key)
+            if found is not None:
+                return found
+    return None
+
+
+def chosen_by(inner: Scope, s: ast.Assign, key: ast.AST) -> Assumption | None:
+    """What one part of the look-up takes for granted. Raises HoleError where it cannot be traced to the config."""
+    if not isinstance(key, (ast.Name, ast.Attribute, ast.IfExp)) or not inner.seen(key).const:
+        return None
+    config, value = over_config(inner, key), inner.seen(key).consts[0]
+    if config is not None:
+        test = ast.Compare(config, [ast.Eq()], [literal(value)])
+        return Assumption(inner.where(s), ast.unparse(s.value), True, "construction", ast.unparse(test))
+    if isinstance(key, ast.Name) and key.id in inner.params and not settled(inner, key):
+        several = inner.facts.origins.get((inner.trace.fid, key.id), frozenset())
+        if several - {repr(value)}:
+            raise HoleError(f"an activation that {key.id} chooses, which comes from {sorted(several)}")
     return None

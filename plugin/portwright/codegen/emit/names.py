@@ -20,6 +20,7 @@ from portwright.codegen.quote import literal, quote
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
 # Attributes of torch's own layers that MLX's have too, under the same name.
+NAMED_RESULTS = {"values": 0, "indices": 1}  # of torch.max, sort and topk
 SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
 
 
@@ -69,7 +70,7 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     emptied = empty_variadic(scope, n)
     if emptied is not None:
         return emptied
-    if n.id in scope.entry_literals and not scope.nested:
+    if n.id in scope.entry_literals and not scope.in_function:
         value, first_store = scope.entry_literals[n.id]
         if n.lineno <= first_store:
             return literal(value)
@@ -150,19 +151,28 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return element(scope, n.value, scope.result_vars[n.value.id], n.attr)
     if isinstance(n.value, ast.Call) and "output" in holder:
         return element_of_call(scope, n.value, n.attr)
+    if holder == {"tuple"} and n.attr in NAMED_RESULTS:
+        return item(scope.expr(n.value), NAMED_RESULTS[n.attr])
     field = config_field(scope, n)
     if field:
         return config_read(scope, n, field)
     if holder == {"tensor"}:
         return tensor_attribute(scope, n)
     is_self = isinstance(n.value, ast.Name) and n.value.id == scope.self_name
-    if "module" in holder or is_self or holder_classes(scope, n.value):
+    if "module" in holder or is_self or any(not scope.program.is_torch(c) for c in holder_classes(scope, n.value)):
         return module_attribute(scope, n)
     if seen.callees:
         for callee in seen.callees:
             if callee.fid:
                 scope.work.translate(callee.fid)
     return ask(ast.Attribute(scope.expr(n.value), n.attr, ast.Load()), Demand("name", n.attr))
+
+
+def item(node: ast.expr, index: int) -> ast.expr:
+    """An element of a tuple; of one that is written out, the element itself."""
+    if isinstance(node, ast.Tuple) and not any(isinstance(e, ast.Starred) for e in node.elts):
+        return node.elts[index]
+    return ast.Subscript(node, ast.Constant(index), ast.Load())
 
 
 def module_constant(scope: Scope, node: ast.Attribute) -> ast.expr | None:
@@ -235,7 +245,7 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     """An attribute of a module: kept alive, and under the name that MLX allows."""
     classes = holder_classes(scope, node.value)
     seen = scope.seen(node)
-    torch_owned = [c for c in classes if scope.program.is_torch(c)]
+    torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
         return torch_layer_attribute(scope, node, seen)
     for cls in classes:
@@ -250,17 +260,28 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     return ask(out, *demands, *methods, *properties)
 
 
+LAYER_ATTRIBUTES = {
+    "in_features": "x.weight.shape[1]",
+    "out_features": "x.weight.shape[0]",
+    "num_embeddings": "x.weight.shape[0]",
+    "embedding_dim": "x.weight.shape[1]",
+    "out_channels": "x.weight.shape[0]",
+    "kernel_size": "x.weight.shape[1:-1]",
+    "normalized_shape": "x.weight.shape",
+    "eps": "x.eps",
+    "num_groups": "x.num_groups",
+    "groups": "x.groups",
+}
+
+
 def torch_layer_attribute(scope: Scope, node: ast.Attribute, seen: Any) -> ast.expr:
-    """`layer.in_features` and the like, which MLX layers do not keep: folded where it was always one number."""
-    shapes = {
-        "in_features": "x.weight.shape[1]",
-        "out_features": "x.weight.shape[0]",
-        "num_embeddings": "x.weight.shape[0]",
-        "embedding_dim": "x.weight.shape[1]",
-        "out_channels": "x.weight.shape[0]",
-    }
-    if node.attr in shapes:
-        return quote(shapes[node.attr], x=scope.expr(node.value))
-    if seen.const:
-        return literal(seen.consts[0])
+    """`layer.in_features` and the like, from what the MLX layer keeps."""
+    found = LAYER_ATTRIBUTES.get(node.attr)
+    base = {scope.program.torch_base(c) for c in holder_classes(scope, node.value)}
+    if found is not None:
+        return quote(found, x=scope.expr(node.value))
+    if node.attr in ("stride", "padding", "dilation") and base <= {"Conv2d", "Conv3d"}:
+        return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
+    if node.attr in ("stride", "padding", "dilation") and base == {"Conv1d"}:
+        return quote(f"(x.{node.attr},)", x=scope.expr(node.value))
     raise HoleError(f"the attribute {node.attr} of a torch layer")

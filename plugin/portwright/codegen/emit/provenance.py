@@ -149,7 +149,11 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         return None
     if node.id in scope.params:
         explicit = scope.is_root_init and scope.program.trace.config_style != "object"
-        return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load()) if explicit else None
+        if explicit:
+            return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load())
+        found = scope.facts.origins.get((scope.trace.fid, node.id), frozenset())
+        text = next(iter(found)) if len(found) == 1 else "?"
+        return ast.parse(text, mode="eval").body if text != "?" else None
     values = [
         s.value
         for s in ast.walk(scope.tree)

@@ -64,6 +64,7 @@ class Scope:
         self.locals |= {a.arg for n in ast.walk(self.tree) if isinstance(n, ast.arguments) for a in all_args(n)}
         self.locals |= {n.name for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)} - {self.tree.name}
         self.nested = 0
+        self.in_function = 0  # depth of nested functions
         self.random_is_zero = 0  # inside a parameter's initial value
         self.result_vars: dict[str, tuple[str, ...]] = {}
 

@@ -264,8 +264,10 @@ def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 def nested_function(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     n = cast(ast.FunctionDef, node)
     scope.nested += 1
+    scope.in_function += 1
     body = block(scope, n.body)
     scope.nested -= 1
+    scope.in_function -= 1
     return [ast.FunctionDef(n.name, bare_arguments(n.args), body or [ast.Pass()], [], None, type_params=[])]  # type: ignore[call-arg,unused-ignore]
 
 

@@ -6,6 +6,7 @@ import ast
 from typing import cast
 
 from portwright.codegen.emit.modules import activation_value
+from portwright.codegen.emit.names import item
 from portwright.codegen.emit.results import element, element_of_call, result_callees
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.holes import HoleError
@@ -52,7 +53,16 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
         return item_of_last_shape(scope, n, shape)
     if scope.is_tensor(n.value):
         return tensor_item(scope, n)
-    return ast.Subscript(scope.expr(n.value), subscript_slice(scope, index), ast.Load())
+    value = scope.expr(n.value)
+    key = plain(index)
+    if (
+        isinstance(value, ast.Tuple)
+        and isinstance(key, int)
+        and not isinstance(key, bool)
+        and "tensor" in scope.kinds(n)
+    ):
+        return item(value, key)
+    return ast.Subscript(value, subscript_slice(scope, index), ast.Load())
 
 
 def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.expr:

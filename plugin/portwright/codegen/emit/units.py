@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from portwright.codegen.emit.provenance import over_config
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import Demand, ask
@@ -15,6 +16,7 @@ from portwright.codegen.tidy.inline import inlined
 from portwright.codegen.trace import Callee
 
 VARIES = "varies"
+UNKNOWN = "?"
 
 
 @dataclass
@@ -123,6 +125,8 @@ def from_keywords(scope: Scope, dynamic: list[ast.expr], name: str) -> ast.expr:
 def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> list[Demand]:
     """What this call site says about each parameter that was always one value: that literal, or that it varies."""
     out = []
+    if callee.trace.name == "__init__" or not callee.trace.owner:
+        out += origins(scope, callee, given)
     for q in callee.parameters:
         seen = callee.trace.params.get(q)
         if seen is None or not seen.const:
@@ -140,6 +144,19 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
         else:
             continue
         out.append(Demand("arg", callee.fid, q, said))
+    return out
+
+
+def origins(scope: Scope, callee: Function, given: Arguments) -> list[Demand]:
+    """Where each argument of a constructor comes from: config fields, a literal, or nobody knows ("?")."""
+    out = []
+    for q in callee.parameters:
+        if q in given.named:
+            value = given.named[q]
+            found = value if is_literal(value) else over_config(scope, value)
+            out.append(Demand("origin", callee.fid, q, ast.unparse(found) if found is not None else UNKNOWN))
+        elif q in callee.trace.defaults:
+            out.append(Demand("origin", callee.fid, q, repr(callee.trace.defaults[q])))
     return out
 
 

@@ -164,7 +164,7 @@ class Work:
             if name in scope.params:
                 source = scope.expr(ast.Name(name, ast.Load()))
                 made.append(ast.Assign([ast.Attribute(ast.Name("self", ast.Load()), name, ast.Store())], source))
-        at = 1 if body and ast.unparse(body[0]).startswith("super()") else 0
+        at = 1 if body and ast.unparse(ast.fix_missing_locations(body[0])).startswith("super()") else 0
         return body[:at] + made + body[at:]
 
 
@@ -193,7 +193,8 @@ def fold_parameters(scope: Scope) -> None:
                     scope.entry_literals[q] = (value, first_store(scope, q))
             continue
         if scope.is_root_entry or scope.is_root_init:
-            if value is None or value == trace.defaults.get(q, ...):
+            unasked = scope.is_root_entry and q not in scope.program.trace.arguments
+            if value is None or unasked or value == trace.defaults.get(q, ...):
                 scope.folded[q] = value
         elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
             scope.folded[q] = value

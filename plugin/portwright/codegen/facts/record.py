@@ -45,6 +45,7 @@ class Facts:
     kept: Mapping[str, frozenset[str]] = field(default_factory=dict)  # function -> parameters that it reads
     forced: Mapping[str, frozenset[str]] = field(default_factory=dict)  # kept because a fellow callee reads them
     args: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # literals seen at call sites
+    origins: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # arguments over config fields
     called: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
     config: tuple[str, ...] = ()

@@ -53,7 +53,8 @@ def observe(
         promoted |= wanted
     saved = [saved_config(m, c) for m, c in zip(models, configs, strict=True)]
     names = list(dict.fromkeys(p.name for group in probes for p in group))
-    return make_trace(reference, cls, models, saved, recorder, names), recorder.sampler
+    given_names = frozenset(k for group in probes for p in group for k in (*p.tensors, *p.kwargs))
+    return make_trace(reference, cls, models, saved, recorder, names, given_names), recorder.sampler
 
 
 def run_all(

@@ -160,6 +160,7 @@ def make_trace(
     configs: Sequence[Mapping[str, Any]],
     recorder: Recorder,
     probes: Sequence[str],
+    arguments: frozenset[str],
 ) -> Trace:
     """Freeze everything."""
     paths = Paths(models)
@@ -188,4 +189,5 @@ def make_trace(
         attribute_map=dict(getattr(config_class, "attribute_map", None) or {}),
         licences=tuple(x for x in licences if x),
         probes=tuple(probes),
+        arguments=arguments,
     )

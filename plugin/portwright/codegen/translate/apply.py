@@ -6,6 +6,7 @@ import ast
 
 from portwright.codegen.emit.expressions import meet
 from portwright.codegen.emit.scope import Scope, expanded_keywords
+from portwright.codegen.facts.record import ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.trace import Callee
@@ -49,7 +50,7 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if not callee.torch and callee.sort == "method":
         is_method = True
     op = bound(scope, n, found, is_method)
-    return laid_out(scope, n, found, op)
+    return ask(laid_out(scope, n, found, op), *op.assumed)  # type: ignore[no-any-return]
 
 
 def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:

@@ -51,6 +51,7 @@ class Operation:
     args: dict[str, ast.expr]  # translated trees
     star: list[ast.expr] = field(default_factory=list)  # translated values of the variadic parameter
     raw_star: list[ast.expr] = field(default_factory=list)
+    assumed: list[Any] = field(default_factory=list)  # demands that the built tree carries
 
     def __getitem__(self, name: str) -> ast.expr:
         """The translated argument. Raises HoleError when the call does not give it."""
@@ -71,9 +72,22 @@ class Operation:
         if found is None and not is_none(self.args[name]):
             seen = self.scope.seen(self.raw[name])
             if seen.const:
+                self.assume(name, seen.consts[0])
                 return seen.consts[0]
             raise HoleError(f"{self.name}: {name} is not one constant")
         return found
+
+    def assume(self, name: str, value: Any) -> None:
+        """The row was chosen by an argument's observed value: other values of the config fields behind it are refused."""
+        from portwright.codegen.emit.provenance import over_config
+        from portwright.codegen.facts.record import Demand
+        from portwright.codegen.holes import Assumption
+
+        config = over_config(self.scope, self.raw[name])
+        test = f"{ast.unparse(self.raw[name])} == {value!r}"
+        check = f"{ast.unparse(config)} == {value!r}" if config is not None else ""
+        checked = "construction" if config is not None else "no"
+        self.assumed.append(Demand("assume", Assumption(self.scope.where(self.node), test, True, checked, check)))
 
     def kinds(self, name: str) -> frozenset[str]:
         return self.scope.kinds(self.raw.get(name))
