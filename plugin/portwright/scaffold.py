@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import unquote, urlparse
 
+import tomli
+
 from . import __version__
 from .errors import ExitCode, PortError, Problem
 
@@ -66,11 +68,27 @@ def _head(folder: str) -> str:
     return head.strip() if found.returncode == 0 and not up else ""
 
 
+def brings_tasks(dodo: str) -> bool:
+    """Tell whether the text of a dodo.py imports our tasks."""
+    return _TASKS.search(dodo) is not None
+
+
+def names_loader(pyproject: str) -> bool:
+    """Tell whether the text of a pyproject.toml has `[tool.doit] loader = "portwright"`."""
+    try:
+        data = tomli.loads(pyproject)
+    except ValueError:
+        return False  # whoever reads it will say so
+    tool = data.get("tool", {})
+    doit = tool.get("doit", {}) if isinstance(tool, dict) else {}
+    return isinstance(doit, dict) and doit.get("loader") == "portwright"
+
+
 def dodo(old: str | None) -> str:
     """Return dodo.py with the import of our tasks; raises PortError where a task of the person's has a name of ours."""
     if not old or not old.strip():
         return DODO
-    if _TASKS.search(old):
+    if brings_tasks(old):
         return old
     problems = [
         Problem(f"dodo.py:{number}", f"task_{found[1]} is also the name of portwright's tasks",

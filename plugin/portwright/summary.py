@@ -70,7 +70,7 @@ class Summary:
             Problem(
                 self.port,
                 f"{j.check} on {j.device}: {j.verdict.why}" + _detail(self.details.get(j.check)),
-                "mend model.py or the Skill, then `doit port`",
+                _mend(j.check),
             )
             for j in self.proof.judged
             if j.verdict is not None and not j.verdict.passed
@@ -147,6 +147,12 @@ def _strain(judged: Judged) -> float:
     if verdict.tolerance > 0:
         return verdict.measured / verdict.tolerance
     return float("inf") if verdict.measured else 0.0
+
+
+def _mend(check: str) -> str:
+    if check.split("/")[1:2] == ["quantization"]:
+        return "take more bits, a smaller group_size or `keep`, or a larger quantize.budget, then `doit port`"
+    return "mend model.py or the Skill, then `doit port`"
 
 
 def _detail(text: str | None) -> str:

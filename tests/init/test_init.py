@@ -185,6 +185,36 @@ def test_a_port_in_a_folder_uses_the_dodo_file_above(repo: Path, portwright: Run
     assert (repo / ".pre-commit-config.yaml").read_text() == hooks
 
 
+def test_the_loader_of_a_pyproject_stands_for_a_dodo_file(repo: Path, portwright: Run) -> None:
+    """Where pyproject.toml names our doit loader no dodo.py is written."""
+    (repo / "pyproject.toml").write_text('[tool.doit]\nloader = "portwright"\n')
+
+    assert portwright("init", "file:weights").code == 0
+    assert (repo / "port.toml").is_file()
+    assert not (repo / "dodo.py").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[tool]\n", "tool = 3\n", "[tool.doit]\nverbosity = 2\n", "not toml"])
+def test_another_pyproject_does_not(repo: Path, portwright: Run, text: str) -> None:
+    """Any other pyproject.toml, even a broken one, leaves the dodo.py to be written."""
+    (repo / "pyproject.toml").write_text(text)
+
+    assert portwright("init", "file:weights").code == 0
+    assert (repo / "dodo.py").is_file()
+
+
+def test_a_dodo_file_above_without_our_tasks_is_no_obstacle(repo: Path, portwright: Run, monkeypatch) -> None:
+    """The repository's own dodo.py stays as it is where a port lower down gets one for itself."""
+    text = "def task_fetch():\n    return None\n"
+    (repo / "dodo.py").write_text(text)
+    component(repo / "port" / "weights", BERT)
+    monkeypatch.chdir(repo / "port")
+
+    assert portwright("init", "file:weights").code == 0
+    assert (repo / "dodo.py").read_text() == text
+    assert (repo / "port" / "dodo.py").is_file()
+
+
 def test_a_local_skill_that_detects_the_model_is_chosen(repo: Path, portwright: Run) -> None:
     """A Skill of the repository comes before a built-in one that also fits."""
     folder = repo / "skills" / "ours"

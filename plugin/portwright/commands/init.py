@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     ignored = tuple(scaffold.IGNORED)
     dodo = _dodo(here, top)
     files = {  # everything is composed before anything is written
-        dodo: scaffold.dodo(_read(dodo)),
+        **({} if dodo is None else {dodo: scaffold.dodo(_read(dodo))}),
         config: scaffold.pre_commit_config(_read(config), scaffold.origin(), config.name),
         here / ".gitignore": scaffold.gitignore(_read(here / ".gitignore"), ignored),
         target: text,
@@ -54,12 +54,14 @@ def run(args: argparse.Namespace) -> int:
     return int(ExitCode.OK)
 
 
-def _dodo(here: Path, top: Path) -> Path:
-    """Return the dodo.py to write: one further up that already has our tasks serves the ports below it."""
+def _dodo(here: Path, top: Path) -> Path | None:
+    """Return the dodo.py to write: one further up that already has our tasks serves the ports below it, and so does a
+    pyproject.toml that names our loader (then None)."""
     for folder in (here, *here.parents):
-        text = _read(folder / "dodo.py")
-        if text is not None and scaffold.dodo(text) == text:
+        if scaffold.brings_tasks(_read(folder / "dodo.py") or ""):
             return folder / "dodo.py"
+        if scaffold.names_loader(_read(folder / "pyproject.toml") or ""):
+            return None
         if folder == top:
             break
     return here / "dodo.py"
