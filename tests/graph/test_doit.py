@@ -367,6 +367,17 @@ def test_a_pipeline_runs_each_component(fresh: ModelRepo) -> None:
     assert (fresh.path / "ported/other/model.safetensors").is_file()
 
 
+def test_a_variant_of_the_same_weights_is_passed_over(fresh: ModelRepo) -> None:
+    """`model.fp16.safetensors` beside `model.safetensors` holds the same tensors again: the plain file is ported."""
+    component(fresh.path / "weights", weights="model.fp16.safetensors")
+    component(fresh.path / "weights", weights="model.non_ema-00001-of-00001.safetensors")
+
+    said = fresh.doit("port")
+
+    assert said.code == 0, said.out
+    assert "1 keys -> 1 parameters" in said.out
+
+
 def test_a_rule_of_one_component_leaves_the_others_alone(fresh: ModelRepo) -> None:
     """A rule that claims keys of one component binds both anew, and moves the weights of that one only."""
     (fresh.path / "port.toml").write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..workers import run_worker
 from .context import INDEX, Port, digest, fold_root
 from .stage import Done, OnEvent, Stage
 
+_SHARD = r"(-\d{5}-of-\d{5})?"
 # What a component's folder may hold that a port needs; never pickles.
 _PATTERNS = ("config.json", "*.safetensors", "*" + INDEX, "generation_config.json")
 
@@ -116,10 +118,17 @@ def _config(path: Path, component: ComponentSpec, source: SourceRef) -> Any:
     return config
 
 
+def _plain(files: list[str], end: str) -> list[str]:
+    """Leave out variants of the same weights: `model.fp16.safetensors` beside `model.safetensors`."""
+    stems = {file: re.sub(end + "$", "", file.rpartition("/")[2]) for file in files}
+    plain = {stem for stem in stems.values() if "." not in stem}
+    return [file for file in files if "." not in stems[file] or stems[file].partition(".")[0] not in plain]
+
+
 def _weights(root: Path, files: list[str], folder: str) -> list[str]:
-    """Choose the component's weight files: those of its index where it has one, else all."""
-    tensors = sorted(f for f in files if f.endswith(".safetensors"))
-    indexes = [f for f in files if f.endswith(INDEX)]
+    """Choose the weight files: those of the component's index where it has one, else all; of variants the plain ones."""
+    tensors = _plain(sorted(f for f in files if f.endswith(".safetensors")), _SHARD + r"\.safetensors")
+    indexes = _plain([f for f in files if f.endswith(INDEX)], re.escape(INDEX))
     if len(indexes) == 1:
         try:
             weight_map = json.loads((root / indexes[0]).read_text(encoding="utf-8"))["weight_map"]
