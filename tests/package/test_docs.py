@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -100,3 +101,14 @@ def test_no_module_is_longer_than_400_lines() -> None:
     }
 
     assert long == {}
+
+
+def test_the_picture_is_a_whole_run() -> None:
+    """The README's picture is well-formed, loads nothing, and ends as `doit port` does."""
+    (picture,) = (ROOT / "docs" / "assets").glob("*.svg")
+    text = picture.read_text(encoding="utf-8")
+    shown = " ".join("".join(ElementTree.fromstring(text).itertext()).replace("\N{NO-BREAK SPACE}", " ").split())
+
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "$ doit port" in shown
+    assert re.search(r"\d+ of \d+ checks passed on cpu; metal: not run", shown)
