@@ -92,17 +92,6 @@ def test_every_exit_code_is_in_the_readme() -> None:
     assert [int(code) for code in ExitCode if f"| {int(code)} |" not in text] == []
 
 
-def test_no_module_is_longer_than_400_lines() -> None:
-    """Past 400 lines a module does more than one thing."""
-    long = {
-        file.relative_to(ROOT).as_posix(): lines
-        for file in (ROOT / "plugin").rglob("*.py")
-        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 400
-    }
-
-    assert long == {}
-
-
 def test_the_picture_is_a_whole_run() -> None:
     """The README's picture is well-formed, loads nothing, and ends as `doit port` does."""
     (picture,) = (ROOT / "docs" / "assets").glob("*.svg")
