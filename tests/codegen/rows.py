@@ -9,7 +9,8 @@ from __future__ import annotations
 # rows -> (expression over torch, F and the inputs, shapes of the inputs by name)
 ELEMENTWISE = (
     "rsqrt sqrt log log2 log10 log1p reciprocal",
-    "cos sin tan exp tanh sigmoid abs floor ceil expm1 isnan isinf isfinite logical_not erf sign square sinh cosh round",
+    "cos sin tan exp tanh sigmoid abs floor ceil expm1 isnan isinf isfinite logical_not erf sign square sinh cosh "
+    "round",
 )
 UNARY: dict[str, str] = {n: f"torch.{n}(p)" for n in ELEMENTWISE[0].split()}
 UNARY |= {n: f"torch.{n}(x)" for n in ELEMENTWISE[1].split()}
@@ -26,7 +27,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "frac": ("torch.frac(x * 3)", {"x": (3, 4)}),
     "exp2": ("torch.exp2(x)", {"x": (3, 4)}),
     "neg negative": ("torch.neg(x)", {"x": (3, 4)}),
-    "positive clone detach contiguous cpu alias requires_grad_ cuda": ("x.contiguous().clone().detach().cpu()", {"x": (3, 4)}),
+    "positive clone detach contiguous cpu alias requires_grad_ cuda": (
+        "x.contiguous().clone().detach().cpu()",
+        {"x": (3, 4)},
+    ),
     "add": ("torch.add(x, y, alpha=2)", {"x": (3, 4), "y": (4,)}),
     "sub subtract": ("torch.sub(x, y)", {"x": (3, 4), "y": (4,)}),
     "mul multiply": ("torch.mul(x, y)", {"x": (3, 4), "y": (4,)}),
@@ -72,7 +76,8 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "is_floating_point": ("x * float(torch.is_floating_point(x))", {"x": (3, 4)}),
     "polar view_as_real": ("torch.view_as_real(torch.polar(p, x))", {"x": (3, 4), "p": (3, 4)}),
     "view_as_complex real imag conj complex": (
-        "torch.view_as_complex(x).real + torch.view_as_complex(x).conj().imag", {"x": (3, 4, 2)},
+        "torch.view_as_complex(x).real + torch.view_as_complex(x).conj().imag",
+        {"x": (3, 4, 2)},
     ),
     # shape
     "view reshape": ("x.view(2, -1).reshape((3, 10))", {"x": (2, 3, 5)}),
@@ -99,7 +104,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "numel nelement": ("x * x.numel()", {"x": (2, 5)}),
     "item tolist": ("x * i.max().item()", {"x": (2, 5), "i": (3,)}),
     # reduce
-    **{n: (f"x.{n}(dim=1, keepdim=True) + x.{n}(-1)[..., None]", {"x": (2, 3, 4)}) for n in "mean sum amax amin logsumexp".split()},
+    **{
+        n: (f"x.{n}(dim=1, keepdim=True) + x.{n}(-1)[..., None]", {"x": (2, 3, 4)})
+        for n in ["mean", "sum", "amax", "amin", "logsumexp"]
+    },
     "prod": ("x.prod(dim=1)", {"x": (2, 3, 4)}),
     "all": ("(x > -2).all(dim=1)", {"x": (2, 3)}),
     "any": ("(x > 1).any(dim=1)", {"x": (2, 3)}),
@@ -154,7 +162,21 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     # neural
     **{
         n: (f"F.{n}(x)", {"x": (3, 5)})
-        for n in "relu silu mish hardswish relu6 elu celu selu softsign logsigmoid hardsigmoid hardtanh softplus".split()
+        for n in [
+            "relu",
+            "silu",
+            "mish",
+            "hardswish",
+            "relu6",
+            "elu",
+            "celu",
+            "selu",
+            "softsign",
+            "logsigmoid",
+            "hardsigmoid",
+            "hardtanh",
+            "softplus",
+        ]
     },
     "leaky_relu": ("F.leaky_relu(x, 0.2)", {"x": (3, 5)}),
     "relu_ silu_": ("torch.relu_(x.clone())", {"x": (3, 5)}),
@@ -174,4 +196,4 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     ),
     "pad": ("F.pad(x, (1, 2, 0, 1)).sum(-1) + F.pad(x, (1, 2, 0, 1), value=2.0).sum(-1)", {"x": (2, 3, 5)}),
     "interpolate": ("F.interpolate(x, scale_factor=2.0)", {"x": (2, 3, 5, 4)}),
-}  # fmt: skip
+}

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from grade import environment
-from rows import ROWS
-
 from portwright.workers import run_worker
+from rows import ROWS
 
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 CLASS = '''class Rows(nn.Module):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from portwright.codegen.idioms.proofs import prove
 from portwright.codegen.lint import undefined_names
 from portwright.codegen.portmap import portmap
 from portwright.codegen.program import Program
+from portwright.codegen.quote import stores
 from portwright.codegen.trace import read_trace
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.workers import Emit, worker_main
@@ -25,7 +26,7 @@ def publish(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def canonical(value: Any) -> str:
@@ -40,15 +41,17 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
             Problem("runtime", f"{job['runtime']!r} is not generated yet", 'use "standalone"'), ExitCode.USAGE
         )
     trace = read_trace(folder / "trace.json")
-    samples = mx.load(str(folder / "samples.safetensors"))
+    samples: Any = mx.load(str(folder / "samples.safetensors"))
     program = Program(trace)
     work = solve(program, prove(program, samples, frozenset(job.get("without", ()))))
     command = job.get("command") or f"portwright try {trace.reference}"
     text = file_text(work, command, job.get("licence"))
     found = [{"where": h.where, "reason": h.reason, "source": h.source} for h in holes(work)]
+    halted = {n for h in found for n in stores(ast.parse(h["source"]))}  # what a hole would have bound
     found += [
         {"where": f"model.py:{line}", "reason": f"the name {name} is not defined", "source": name}
         for name, line in undefined_names(text)
+        if name not in halted
     ]
     taken = [{"where": a.where, "test": a.test, "value": a.value, "checked": a.checked} for a in assumptions(work)]
     out.mkdir(parents=True, exist_ok=True)

@@ -77,9 +77,13 @@ def broadcast_vector(node: ast.expr, rank: int) -> ast.expr | None:
 
 def reshape_of(node: ast.expr) -> tuple[ast.expr, list[ast.expr]] | None:
     """`x.reshape(a, b)` as (x, [a, b])."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
-        if not any(isinstance(a, ast.Starred) for a in node.args):
-            return node.func.value, node.args
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "reshape"
+        and not any(isinstance(a, ast.Starred) for a in node.args)
+    ):
+        return node.func.value, node.args
     return None
 
 

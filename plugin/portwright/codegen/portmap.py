@@ -45,9 +45,8 @@ def portmap(work: Work, text: str, holes: list[Entry], assumptions: list[Entry])
             ops = layout_ops(program, module, slot.name, len(slot.shape))
             shape = [slot.shape[i] for i in ops[0]["transpose"]] if ops else list(slot.shape)
             params[target] = {"from": [key], "ops": ops, "shape": shape, "dtype": slot.dtype}
-        if module.path and holds_parameters(program, module):
-            if reached(work, module):
-                modules[path] = module_entry(work, module)
+        if module.path and holds_parameters(program, module) and reached(work, module):
+            modules[path] = module_entry(work, module)
     return {
         "schema": 1,
         "reference": program.trace.reference,

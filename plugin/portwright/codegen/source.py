@@ -23,7 +23,7 @@ def parse_function(source: str) -> ast.FunctionDef:
     """The numbered tree: every node has `number`, its place in a walk; annotated assignments are plain ones."""
     tree = ast.parse(textwrap.dedent(source)).body[0]
     assert isinstance(tree, ast.FunctionDef)
-    tree = _Unannotate().visit(tree)
+    _Unannotate().visit(tree)
     for index, node in enumerate(ast.walk(tree)):
         node.number = index  # type: ignore[attr-defined]
     return tree
@@ -69,7 +69,7 @@ def comments_of(source: str) -> Comments:
 
 def licence_of(text: str) -> str:
     """The comment block that a file begins with."""
-    lines = []
+    lines: list[str] = []
     for line in text.splitlines():
         if line.startswith("#!") or "coding" in line[:20]:
             continue

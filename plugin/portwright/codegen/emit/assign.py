@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any, cast
 
 from portwright.codegen.emit.names import attribute_name, holder_classes
 from portwright.codegen.emit.results import result_callees
@@ -27,7 +28,7 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
     if isinstance(t, (ast.Tuple, ast.List)):
         return [unpack(scope, t, value)]
     if isinstance(t, ast.Name) and t.id in scope.result_vars:
-        return [ast.Assign([target(scope, t)], scope.work.call(scope, value))]
+        return [ast.Assign([target(scope, t)], scope.work.call(scope, cast(ast.Call, value)))]
     translated = scope.expr(value)
     scope.note_assignment(t, translated)
     if isinstance(t, ast.Subscript):
@@ -115,7 +116,10 @@ def target(scope: Scope, t: ast.expr) -> ast.expr:
 def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     """`self.register_buffer("name", value)` and its kin, as an assignment."""
     names = ("name", "value", "persistent")
-    given = {**dict(zip(names, call.args, strict=False)), **{k.arg: k.value for k in call.keywords}}
+    given: dict[Any, ast.expr] = {
+        **dict(zip(names, call.args, strict=False)),
+        **{k.arg: k.value for k in call.keywords},
+    }
     value = next((given[k] for k in ("value", "tensor", "param", "module") if k in given), None)
     title = scope.known(given["name"])
     if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):

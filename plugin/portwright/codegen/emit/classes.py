@@ -40,7 +40,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
     body = with_comments(done.body, function)
     if root_init:
         body = [*body, *quantize_call()]
-    made = ast.FunctionDef(
+    return ast.FunctionDef(
         work.function_title(done.fid),
         ast.arguments([], arguments, vararg, [], [], None, defaults),
         body or [ast.Pass()],
@@ -48,7 +48,6 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         None,
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
-    return made
 
 
 def quantize_call() -> list[ast.stmt]:
@@ -75,7 +74,6 @@ def default_of(work: Work, function: Function, q: str) -> ast.expr | None:
 
 def with_comments(body: list[ast.stmt], function: Function) -> list[ast.stmt]:
     """Statements with the comments that explain them, as marked string statements."""
-    out: list[ast.stmt] = []
     used: set[int] = set()
 
     def add(statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -101,8 +99,7 @@ def with_comments(body: list[ast.stmt], function: Function) -> list[ast.stmt]:
                 )
         return made
 
-    out = add(body)
-    return out
+    return add(body)
 
 
 def unparsed(node: ast.AST) -> str:

@@ -68,7 +68,7 @@ def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
     if licence and licence.get("text"):
         head += [f"# {line}".rstrip() for line in str(licence["text"]).splitlines()] + ["#"]
     for block in trace.licences:
-        head += block.splitlines() + ["#"]
+        head += [*block.splitlines(), "#"]
     text = "\n".join(head[:-1]) + "\n" + imports + "\n\n" + body + "\n"
     return black.format_str(text, mode=black.Mode())
 

@@ -76,9 +76,13 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
             return literal(value)
     if n.id in scope.local_literals and scope.reached_stores.get(n.id) == 1:
         return literal(cast(ast.Constant, scope.local_literals[n.id]).value)
-    if scope.is_root_init and scope.program.trace.config_style != "object" and n.id in scope.params[1:]:
-        if scope.reached_stores.get(n.id) == 1:
-            return ask(quote(f"config.{n.id}"), Demand("config", n.id))
+    if (
+        scope.is_root_init
+        and scope.program.trace.config_style != "object"
+        and n.id in scope.params[1:]
+        and scope.reached_stores.get(n.id) == 1
+    ):
+        return ask(quote(f"config.{n.id}"), Demand("config", n.id))
     if n.id in scope.locals:
         if n.id in scope.result_vars and scope.results[scope.result_vars[n.id][0]].size > 0:
             return ask(ast.Name(n.id, ast.Load()), *[Demand("used", f, -1) for f in scope.result_vars[n.id]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.quote import literal
 
@@ -79,7 +79,7 @@ def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
 
 def compound(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
     """Operators: rewrite the operands in place on a shallow copy."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for key, value in ast.iter_fields(node):
         if isinstance(value, ast.expr):
             new = rewritten(scope, value, depth)
@@ -90,7 +90,7 @@ def compound(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
             parts = [rewritten(scope, v, depth) for v in value]
             if any(p is None for p in parts):
                 return None
-            fields[key] = parts  # type: ignore[assignment]
+            fields[key] = parts
         else:
             fields[key] = value
     return type(node)(**fields)

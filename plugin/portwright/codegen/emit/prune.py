@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import Any
 
 from portwright.codegen.emit.provenance import over_config, settled
 from portwright.codegen.emit.scope import Scope
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, Node, ask
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import is_literal, plain
 
@@ -22,7 +21,7 @@ class Decision:
     assumption: Assumption | None = None
     guard: ast.expr | None = None  # a run-time test that is true when the port must refuse
 
-    def attach(self, node: Any) -> Any:
+    def attach(self, node: Node) -> Node:
         """Make the assumption (if any) count as long as `node` is in the port."""
         return ask(node, Demand("assume", self.assumption)) if self.assumption is not None else node
 

@@ -150,7 +150,7 @@ class Scope:
         config = over_config(self, node)
         checked = "construction" if config is not None else "no"
         check = f"{ast.unparse(config)} is None" if config is not None else ""
-        return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))  # type: ignore[no-any-return]
+        return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))
 
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
         """The MLX statements of one statement; each remembers the source line that it came from."""
@@ -173,9 +173,14 @@ class Scope:
 
     def note_assignment(self, target: ast.expr, value: ast.expr) -> None:
         """Remember names that are assigned once, to a literal."""
-        if isinstance(target, ast.Name) and self.reached_stores.get(target.id) == 1 and not self.nested:
-            if is_literal(value) and isinstance(value, ast.Constant):
-                self.local_literals[target.id] = value
+        if (
+            isinstance(target, ast.Name)
+            and self.reached_stores.get(target.id) == 1
+            and not self.nested
+            and is_literal(value)
+            and isinstance(value, ast.Constant)
+        ):
+            self.local_literals[target.id] = value
 
 
 def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:

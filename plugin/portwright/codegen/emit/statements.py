@@ -22,9 +22,12 @@ def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
             out += scope.statement(s)
         except HoleError as error:
             out += hole(scope, s, str(error))
-        if out and isinstance(out[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break)):
-            if not hasattr(out[-1], "hole"):
-                break  # what follows a hole is translated too, for whoever fills it
+        if (
+            out
+            and isinstance(out[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))
+            and not hasattr(out[-1], "hole")
+        ):
+            break  # what follows a hole is translated too, for whoever fills it
     return out
 
 
@@ -121,7 +124,7 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
             else [ast.Assign([ast.Name(t.id, ast.Store())], ast.BinOp(left, n.op, right))]
         )
     if isinstance(t, ast.Subscript):
-        return [ast.AugAssign(target(scope, t), n.op, scope.expr(n.value))]
+        return [ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, scope.expr(n.value))]
     del binary
     raise HoleError("in-place change of an attribute")
 
@@ -242,9 +245,16 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 def counted(loop: ast.For) -> ast.For:
     """`for i, x in enumerate(xs)` with i unread is `for x in xs`."""
     t, i = loop.target, loop.iter
-    if isinstance(t, ast.Tuple) and isinstance(t.elts[0], ast.Name) and isinstance(i, ast.Call):
-        if isinstance(i.func, ast.Name) and i.func.id == "enumerate" and len(i.args) == 1 and len(t.elts) == 2:
-            loop.counter = t.elts[0].id  # type: ignore[attr-defined]
+    if (
+        isinstance(t, ast.Tuple)
+        and isinstance(t.elts[0], ast.Name)
+        and isinstance(i, ast.Call)
+        and isinstance(i.func, ast.Name)
+        and i.func.id == "enumerate"
+        and len(i.args) == 1
+        and len(t.elts) == 2
+    ):
+        loop.counter = t.elts[0].id  # type: ignore[attr-defined]
     return loop
 
 

@@ -29,9 +29,15 @@ def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:
     """The tensor whose shape an expression is (`x.shape`, `x.size()`), or None."""
     if isinstance(node, ast.Attribute) and node.attr == "shape" and scope.is_tensor(node.value):
         return node.value
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
-        if not node.args and not node.keywords and scope.is_tensor(node.func.value):
-            return node.func.value
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "size"
+        and not node.args
+        and not node.keywords
+        and scope.is_tensor(node.func.value)
+    ):
+        return node.func.value
     return None
 
 
@@ -39,7 +45,7 @@ def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:
 def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Subscript, node)
     index = n.slice
-    if isinstance(index, ast.Constant) or isinstance(index, ast.UnaryOp):
+    if isinstance(index, (ast.Constant, ast.UnaryOp)):
         key = plain(index)
         if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
             return element(scope, n.value, scope.result_vars[n.value.id], key)
@@ -73,9 +79,13 @@ def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.e
     if isinstance(index, int):
         place = last_axis(index, rank)
         return quote("x.shape[i]", x=x, i=ast.Constant(place) if place < rank - 1 else quote("-1"))
-    if isinstance(n.slice, ast.Slice) and n.slice.upper is None and n.slice.step is None:
-        if plain(n.slice.lower) in (2, 2 - rank):
-            return quote("x.shape[1:-1]", x=x)
+    if (
+        isinstance(n.slice, ast.Slice)
+        and n.slice.upper is None
+        and n.slice.step is None
+        and plain(n.slice.lower) in (2, 2 - rank)
+    ):
+        return quote("x.shape[1:-1]", x=x)
     return quote("(x.shape[0], x.shape[-1], *x.shape[1:-1])[i]", x=x, i=subscript_slice(scope, n.slice))
 
 

@@ -25,7 +25,12 @@ def super_call(scope: Scope, n: ast.Call) -> ast.expr:
     if callees and all(c.fid for c in callees):
         title = "__call__" if n.func.attr == "forward" else n.func.attr
         return unit_call(scope, n, callees, function=quote(f"super().{title}"))
-    if n.func.attr == "forward" and len(n.args) == 1 and not n.keywords and scope.seen(n).tags == {""}:
-        if scope.seen(n.args[0]).tags == {""}:
-            return ast.Call(quote("super().__call__"), [scope.expr(n.args[0])], [])
+    if (
+        n.func.attr == "forward"
+        and len(n.args) == 1
+        and not n.keywords
+        and scope.seen(n).tags == {""}
+        and scope.seen(n.args[0]).tags == {""}
+    ):
+        return ast.Call(quote("super().__call__"), [scope.expr(n.args[0])], [])
     raise HoleError(f"super().{n.func.attr} of a class that is not rewritten")

@@ -74,14 +74,15 @@ def unit_call(
     args, keywords = arguments(scope, n, given, kept, first)
     if function is None:
         function = callee_expression(scope, n, callees, first)
-    out = ask(ast.Call(function, args, keywords), *demands)
+    emitted = ask(ast.Call(function, args, keywords), *demands)
+    out: ast.expr = emitted
     if not constructs:
-        replaced = inlined(work, fids, out) if len(fids) == 1 else None
+        replaced = inlined(work, fids, emitted) if len(fids) == 1 else None
         if replaced is not None:
             out = ask(replaced, *[d for d in demands if d.kind != "call"])
         if result_callees(scope, n):
             out.result_of = fids  # type: ignore[attr-defined]
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def arguments(
@@ -190,9 +191,14 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
         return ast.Attribute(scope.expr(f.value), title, ast.Load())
     if sort == "function" and not callee.trace.owner:
         return scope.work.function_name(scope, callee.fid)
-    if sort == "function" and callee.trace.binding == "static" and not isinstance(f, ast.Attribute):
-        if callee.trace.owner in scope.program.lineage(scope.trace.owner) and scope.self_name:
-            return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
+    if (
+        sort == "function"
+        and callee.trace.binding == "static"
+        and not isinstance(f, ast.Attribute)
+        and callee.trace.owner in scope.program.lineage(scope.trace.owner)
+        and scope.self_name
+    ):
+        return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
     if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
         return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
     if sort == "object":

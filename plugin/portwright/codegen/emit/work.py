@@ -125,7 +125,7 @@ class Work:
 
     def function_name(self, scope: Scope, fid: str) -> ast.expr:
         self.translate(fid)
-        return ask(ast.Name(self.function_title(fid), ast.Load()), Demand("call", fid))  # type: ignore[no-any-return]
+        return ask(ast.Name(self.function_title(fid), ast.Load()), Demand("call", fid))
 
     # -- translating -------------------------------------------------------------------------------------
 
@@ -188,9 +188,12 @@ def fold_parameters(scope: Scope) -> None:
             continue
         value = seen.consts[0]
         if scope.reached_stores.get(q) != 1:
-            if scope.facts.args.get((fid, q), frozenset()) <= {repr(value)} and not scope.is_root_init:
-                if not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...):
-                    scope.entry_literals[q] = (value, first_store(scope, q))
+            if (
+                scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}
+                and not scope.is_root_init
+                and (not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...))
+            ):
+                scope.entry_literals[q] = (value, first_store(scope, q))
             continue
         if scope.is_root_entry or scope.is_root_init:
             unasked = scope.is_root_entry and q not in scope.program.trace.arguments
@@ -249,6 +252,7 @@ def settle_holes(scope: Scope, body: list[ast.stmt], finished: Finished) -> None
                 reason, source = s.value.hole, s.value.args[0].value  # type: ignore[attr-defined]
                 made = raise_error("NotImplementedError", source)
                 made.origin = getattr(s, "origin", 1)  # type: ignore[attr-defined]
+                made.hole = reason  # type: ignore[attr-defined]
                 statements[i] = made
             if reason:
                 line = scope.trace.line + getattr(s, "origin", 1) - 1

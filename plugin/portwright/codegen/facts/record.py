@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from portwright.codegen.holes import Assumption
 
+Node = TypeVar("Node", bound=ast.AST)
 ALL = -1  # stands for every element of a function's result
 
 
@@ -21,7 +22,7 @@ class Demand(NamedTuple):
     c: Any = None
 
 
-def ask(node: ast.AST, *demands: Demand) -> Any:
+def ask(node: Node, *demands: Demand) -> Node:
     """Attach demands to an emitted node; they count only if the node survives."""
     have = getattr(node, "demands", ())
     node.demands = (*have, *demands)  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,9 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
     save_file(sampler.tensors, str(out / "samples.safetensors.tmp"), {"format": "pt"})
-    os.replace(out / "samples.safetensors.tmp", out / "samples.safetensors")
+    (out / "samples.safetensors.tmp").replace(out / "samples.safetensors")
     write_trace(out / "trace.json.tmp", trace)
-    os.replace(out / "trace.json.tmp", out / "trace.json")
+    (out / "trace.json.tmp").replace(out / "trace.json")
     entered = sum(1 for f in trace.functions.values() if f.entered)
     return {"functions": entered, "probes": list(trace.probes), "configs": len(job["configs"])}
 

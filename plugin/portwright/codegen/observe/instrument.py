@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
+from typing import cast
 
 PROBE = "__portwright__"
 UNTOUCHED_CALLS = frozenset({"super", "locals", "vars", "globals"})
@@ -101,7 +102,7 @@ class Wrap(ast.NodeTransformer):
             return ast.Tuple([self.subscript(e) for e in node.elts], ast.Load())
         if isinstance(node, ast.Slice):
             return ast.Slice(*[self.visit(x) if x else None for x in (node.lower, node.upper, node.step)])
-        return self.visit(node)
+        return cast(ast.expr, self.visit(node))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         new = ast.Subscript(self.visit(node.value), self.subscript(node.slice), node.ctx)

@@ -69,7 +69,7 @@ def tensors_in(values: Any) -> list[torch.Tensor]:
     return [t for t in flat if isinstance(t, torch.Tensor)]
 
 
-class TagLayouts(TorchFunctionMode):
+class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no types here
     """Tag results as torch functions run.
 
     When a tagged operation meets an untagged tensor of the same rank, the expression that made that tensor is put in

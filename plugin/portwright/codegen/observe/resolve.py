@@ -60,14 +60,14 @@ def resolve(called: Any) -> Target:
         return Target(
             "class",
             called.__name__,
-            python_function(called.__init__),
+            python_function(vars(called).get("__init__") or inherited_init(called)),
             called,
             called.__module__,
             is_torch(called.__module__),
-        )  # type: ignore[misc]
+        )
     if isinstance(called, BUILTINS):
         return builtin(called)
-    if hasattr(type(called), "__call__") and not isinstance(called, type):
+    if callable(type(called)) and not isinstance(called, type):
         cls = type(called)
         function = python_function(cls.__call__)
         if function is not None:
@@ -75,6 +75,11 @@ def resolve(called: Any) -> Target:
     name = getattr(called, "__name__", type(called).__name__)
     module = getattr(called, "__module__", None) or type(called).__module__
     return Target("other", str(name), None, None, str(module), is_torch(str(module)))
+
+
+def inherited_init(cls: type) -> Any:
+    """The constructor that a class inherits."""
+    return next((vars(c)["__init__"] for c in cls.__mro__ if "__init__" in vars(c)), None)
 
 
 def builtin(called: Any) -> Target:

@@ -82,9 +82,13 @@ def returned_at_once(body: list[ast.stmt]) -> list[ast.stmt]:
     """`x = e; return x` is `return e`."""
     if len(body) > 1 and isinstance(body[-1], ast.Return) and isinstance(body[-1].value, ast.Name):
         before = body[-2]
-        if isinstance(before, ast.Assign) and len(before.targets) == 1 and isinstance(before.targets[0], ast.Name):
-            if before.targets[0].id == body[-1].value.id:
-                made = ast.Return(before.value)
-                made.origin = getattr(before, "origin", 1)  # type: ignore[attr-defined]
-                return [*body[:-2], made]
+        if (
+            isinstance(before, ast.Assign)
+            and len(before.targets) == 1
+            and isinstance(before.targets[0], ast.Name)
+            and before.targets[0].id == body[-1].value.id
+        ):
+            made = ast.Return(before.value)
+            made.origin = getattr(before, "origin", 1)  # type: ignore[attr-defined]
+            return [*body[:-2], made]
     return body

@@ -32,7 +32,9 @@ def inlined(work: Work, fids: tuple[str, ...], node: ast.Call) -> ast.expr | Non
         uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(body.value))
         if uses > 1 and not is_simple(values[name]):
             return None
-    return _Put(values).visit(copy.deepcopy(body.value))  # type: ignore[no-any-return]
+    made = _Put(values).visit(copy.deepcopy(body.value))
+    assert isinstance(made, ast.expr)
+    return made
 
 
 class _Put(ast.NodeTransformer):

@@ -111,9 +111,13 @@ def kept_statements(body: list[ast.stmt], live: set[str]) -> list[ast.stmt]:
 def is_dead(s: ast.stmt, live: set[str]) -> bool:
     """A statement that only binds names which nothing reads."""
     if isinstance(s, ast.Assign):
-        if len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) and isinstance(s.value, ast.Name):
-            if s.value.id == s.targets[0].id:
-                return True
+        if (
+            len(s.targets) == 1
+            and isinstance(s.targets[0], ast.Name)
+            and isinstance(s.value, ast.Name)
+            and s.value.id == s.targets[0].id
+        ):
+            return True
         return all(is_local(t) and not targets_of(t) & live for t in s.targets)
     if isinstance(s, ast.AugAssign):
         return is_local(s.target) and not targets_of(s.target) & live

@@ -50,7 +50,7 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if not callee.torch and callee.sort == "method":
         is_method = True
     op = bound(scope, n, found, is_method)
-    return ask(laid_out(scope, n, found, op), *op.assumed)  # type: ignore[no-any-return]
+    return ask(laid_out(scope, n, found, op), *op.assumed)
 
 
 def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:
@@ -134,7 +134,7 @@ def opaque(scope: Scope, n: ast.Call, found: Row, op: Operation, out_last: bool)
         if "tensor" in scope.kinds(r) and scope.is_last(r):
             op.args[k] = to_first(op.args[k], op.rank(k))
             op.raw[k] = plainly(op.raw[k])
-    for i, r in enumerate(op.raw_star):
+    for _i, r in enumerate(op.raw_star):
         if "tensor" in scope.kinds(r) and scope.is_last(r):
             raise HoleError(f"{found.name} of several channels-last values")
     if any("cl" in t for t in scope.seen(n).element_tags):
@@ -150,7 +150,7 @@ def opaque(scope: Scope, n: ast.Call, found: Row, op: Operation, out_last: bool)
 
 def plainly(node: ast.expr) -> ast.expr:
     """The same source expression, marked as brought to channels-first."""
-    out = ast.copy_location(type(node)(**{k: v for k, v in ast.iter_fields(node)}), node)
+    out = ast.copy_location(type(node)(**dict(ast.iter_fields(node))), node)
     out.number = getattr(node, "number", -1)  # type: ignore[attr-defined]
     out.first = True  # type: ignore[attr-defined]
     return out

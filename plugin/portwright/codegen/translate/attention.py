@@ -14,7 +14,7 @@ from portwright.codegen.translate.registry import Operation, row
     "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False",
 )
 def attention(op: Operation) -> ast.expr:
-    """MLX takes (batch, heads, length, head_dim) as torch does; heads of keys may be fewer there without being asked."""
+    """MLX takes (batch, heads, length, head_dim) as torch does; keys may have fewer heads."""
     if op.rank("query") != 4:
         raise HoleError("attention on tensors that are not of rank 4")
     scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])

@@ -24,56 +24,110 @@ CONV = "in_channels out_channels kernel_size stride padding dilation groups bias
 CONV_KEYWORDS = {k: k for k in ("stride", "padding", "dilation", "groups", "bias")}
 CONV_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 CONV_REFUSED = {"padding_mode": "zeros"}
+POOLING = {"Max": "dilation return_indices ceil_mode", "Avg": "ceil_mode count_include_pad divisor_override"}
 TRANSPOSED = "in_channels out_channels kernel_size stride padding output_padding groups bias dilation padding_mode"
 
 
 def convolution(dims: int) -> Constructor:
     return Constructor(
-        CONV, f"nn.Conv{dims}d", "in_channels out_channels kernel_size", CONV_KEYWORDS, CONV_DEFAULTS,
-        refused=CONV_REFUSED, channels_last=True,
-    )  # fmt: skip
+        CONV,
+        f"nn.Conv{dims}d",
+        "in_channels out_channels kernel_size",
+        CONV_KEYWORDS,
+        CONV_DEFAULTS,
+        refused=CONV_REFUSED,
+        channels_last=True,
+    )
 
 
 def transposed(dims: int) -> Constructor:
     keywords = {k: k for k in ("stride", "padding", "dilation", "output_padding", "bias")}
     defaults = {**CONV_DEFAULTS, "output_padding": 0}
     return Constructor(
-        TRANSPOSED, f"nn.ConvTranspose{dims}d", "in_channels out_channels kernel_size", keywords, defaults,
-        refused={"padding_mode": "zeros", "groups": 1}, channels_last=True,
-    )  # fmt: skip
+        TRANSPOSED,
+        f"nn.ConvTranspose{dims}d",
+        "in_channels out_channels kernel_size",
+        keywords,
+        defaults,
+        refused={"padding_mode": "zeros", "groups": 1},
+        channels_last=True,
+    )
 
 
 def pooling(dims: int, kind: str) -> Constructor:
     return Constructor(
-        "kernel_size stride padding" + (" dilation return_indices ceil_mode" if kind == "Max" else " ceil_mode count_include_pad divisor_override"),
-        f"nn.{kind}Pool{dims}d", "kernel_size", {"stride": "stride", "padding": "padding"}, {"stride": None, "padding": 0},
-        refused={"dilation": 1, "return_indices": False, "ceil_mode": False, "count_include_pad": True, "divisor_override": None},
+        f"kernel_size stride padding {POOLING[kind]}",
+        f"nn.{kind}Pool{dims}d",
+        "kernel_size",
+        {"stride": "stride", "padding": "padding"},
+        {"stride": None, "padding": 0},
+        refused={
+            "dilation": 1,
+            "return_indices": False,
+            "ceil_mode": False,
+            "count_include_pad": True,
+            "divisor_override": None,
+        },
         channels_last=True,
-    )  # fmt: skip
+    )
 
+
+BATCH_NORM = Constructor(
+    "num_features eps momentum affine track_running_stats",
+    "nn.BatchNorm",
+    "num_features",
+    {"eps": "eps", "affine": "affine"},
+    {"eps": 1e-05, "affine": True},
+    refused={"track_running_stats": True},
+    channels_last=True,
+)
 
 CONSTRUCTORS: dict[str, Constructor] = {
-    "Linear": Constructor("in_features out_features bias", "nn.Linear", "in_features out_features", {"bias": "bias"}, {"bias": True}),
+    "Linear": Constructor(
+        "in_features out_features bias", "nn.Linear", "in_features out_features", {"bias": "bias"}, {"bias": True}
+    ),
     "Embedding": Constructor(
-        "num_embeddings embedding_dim padding_idx max_norm", "nn.Embedding", "num_embeddings embedding_dim",
+        "num_embeddings embedding_dim padding_idx max_norm",
+        "nn.Embedding",
+        "num_embeddings embedding_dim",
         refused={"max_norm": None},
     ),
     "LayerNorm": Constructor(
-        "normalized_shape eps elementwise_affine bias", "nn.LayerNorm", "normalized_shape",
+        "normalized_shape eps elementwise_affine bias",
+        "nn.LayerNorm",
+        "normalized_shape",
         {"eps": "eps", "elementwise_affine": "affine", "bias": "bias"},
         {"eps": 1e-05, "elementwise_affine": True, "bias": True},
     ),
-    "RMSNorm": Constructor("normalized_shape eps elementwise_affine", "nn.RMSNorm", "normalized_shape", {"eps": "eps"}, refused={"elementwise_affine": True}),
-    "GroupNorm": Constructor(
-        "num_groups num_channels eps affine", "nn.GroupNorm", "num_groups num_channels", {"eps": "eps", "affine": "affine"},
-        {"eps": 1e-05, "affine": True}, fixed={"pytorch_compatible": True}, channels_last=True,
+    "RMSNorm": Constructor(
+        "normalized_shape eps elementwise_affine",
+        "nn.RMSNorm",
+        "normalized_shape",
+        {"eps": "eps"},
+        refused={"elementwise_affine": True},
     ),
-    "BatchNorm1d": Constructor("num_features eps momentum affine track_running_stats", "nn.BatchNorm", "num_features", {"eps": "eps", "affine": "affine"}, {"eps": 1e-05, "affine": True}, refused={"track_running_stats": True}, channels_last=True),
-    "BatchNorm2d": Constructor("num_features eps momentum affine track_running_stats", "nn.BatchNorm", "num_features", {"eps": "eps", "affine": "affine"}, {"eps": 1e-05, "affine": True}, refused={"track_running_stats": True}, channels_last=True),
-    "Conv1d": convolution(1), "Conv2d": convolution(2), "Conv3d": convolution(3),
-    "ConvTranspose1d": transposed(1), "ConvTranspose2d": transposed(2), "ConvTranspose3d": transposed(3),
-    "MaxPool1d": pooling(1, "Max"), "MaxPool2d": pooling(2, "Max"), "AvgPool1d": pooling(1, "Avg"), "AvgPool2d": pooling(2, "Avg"),
-}  # fmt: skip
+    "GroupNorm": Constructor(
+        "num_groups num_channels eps affine",
+        "nn.GroupNorm",
+        "num_groups num_channels",
+        {"eps": "eps", "affine": "affine"},
+        {"eps": 1e-05, "affine": True},
+        fixed={"pytorch_compatible": True},
+        channels_last=True,
+    ),
+    "BatchNorm1d": BATCH_NORM,
+    "BatchNorm2d": BATCH_NORM,
+    "Conv1d": convolution(1),
+    "Conv2d": convolution(2),
+    "Conv3d": convolution(3),
+    "ConvTranspose1d": transposed(1),
+    "ConvTranspose2d": transposed(2),
+    "ConvTranspose3d": transposed(3),
+    "MaxPool1d": pooling(1, "Max"),
+    "MaxPool2d": pooling(2, "Max"),
+    "AvgPool1d": pooling(1, "Avg"),
+    "AvgPool2d": pooling(2, "Avg"),
+}
 
 # Layers that do nothing at inference: a call of one is its argument.
 TRANSPARENT = frozenset({"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "Identity"})

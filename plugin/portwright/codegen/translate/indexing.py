@@ -32,7 +32,7 @@ def index_select(op: Operation) -> ast.expr:
 @row("select", "input dim index")
 def select(op: Operation) -> ast.expr:
     dim = op.value("dim") % op.rank()
-    parts: list[ast.expr] = [ast.Slice() for _ in range(dim)] + [op["index"]]  # type: ignore[list-item]
+    parts: list[ast.expr] = [*(ast.Slice() for _ in range(dim)), op["index"]]
     return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
 
 
@@ -41,7 +41,7 @@ def narrow(op: Operation) -> ast.expr:
     dim = op.value("dim") % op.rank()
     end = quote("s + n", s=op["start"], n=op["length"])
     cut = ast.Slice(op["start"], end)
-    parts: list[ast.expr] = [ast.Slice() for _ in range(dim)] + [cut]  # type: ignore[list-item]
+    parts: list[ast.expr] = [*(ast.Slice() for _ in range(dim)), cut]
     return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
 
 

@@ -6,6 +6,7 @@ import ast
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
@@ -56,7 +57,7 @@ def causal(op: Operation) -> ast.expr:
     if op.name == "create_sliding_window_causal_mask":
         window = ask(quote("c.sliding_window", c=op["config"]), Demand("config", "sliding_window"))
         made.keywords.append(ast.keyword("window", window))
-    return ask(made, Demand("snippet", "make_causal_mask"))  # type: ignore[no-any-return]
+    return ask(made, Demand("snippet", "make_causal_mask"))
 
 
 @row("apply_chunking_to_forward", "forward_fn chunk_size chunk_dim *tensors", Layout.AWARE, LIBRARY_ROWS)
@@ -70,9 +71,15 @@ def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])
 
 
+DISPATCH = (
+    "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False "
+    "attention_kwargs=None backend=None parallel_config=None"
+)
+
+
 @row(
     "dispatch_attention_fn",
-    "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False attention_kwargs=None backend=None parallel_config=None",
+    DISPATCH,
     Layout.OPAQUE,
     LIBRARY_ROWS,
 )
@@ -80,9 +87,12 @@ def dispatch_attention(op: Operation) -> ast.expr:
     """(batch, length, heads, head_dim) in and out."""
     scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
     made = quote(
-        "mx.fast.scaled_dot_product_attention(q.transpose(0, 2, 1, 3), k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3), scale=s)",
-        q=op["query"], k=op["key"], v=op["value"], s=scale,
-    )  # fmt: skip
+        "mx.fast.scaled_dot_product_attention(q, k, v, scale=s)",
+        q=transpose(op["query"], (0, 2, 1, 3)),
+        k=transpose(op["key"], (0, 2, 1, 3)),
+        v=transpose(op["value"], (0, 2, 1, 3)),
+        s=scale,
+    )
     mask = op.get("attn_mask")
     if mask is None and op.value("is_causal", False):
         mask = ast.Constant("causal")

@@ -46,10 +46,7 @@ def extreme(op: Operation) -> ast.expr:
 
 @row("var std", "input dim=None unbiased=True keepdim=False correction=None", Layout.AXIS)
 def spread(op: Operation) -> ast.expr:
-    if op.get("correction") is not None:
-        ddof = op["correction"]
-    else:
-        ddof = literal(1 if op.value("unbiased", True) else 0)
+    ddof = op["correction"] if op.get("correction") is not None else literal(1 if op.value("unbiased", True) else 0)
     keep = op.get("keepdim")
     keepdims = keep if keep is not None and not (isinstance(keep, ast.Constant) and keep.value is False) else None
     shown = None if isinstance(ddof, ast.Constant) and ddof.value == 0 else ddof

@@ -78,7 +78,7 @@ class Operation:
         return found
 
     def assume(self, name: str, value: Any) -> None:
-        """The row was chosen by an argument's observed value: other values of the config fields behind it are refused."""
+        """The row was chosen by an argument's value: a config that gives another is refused."""
         from portwright.codegen.emit.provenance import over_config
         from portwright.codegen.facts.record import Demand
         from portwright.codegen.holes import Assumption
@@ -121,9 +121,12 @@ class Operation:
         """The values of the variadic parameter, a single tuple or list opened."""
         if len(self.star) == 1 and isinstance(self.star[0], (ast.Tuple, ast.List)):
             return self.star[0].elts
-        if len(self.star) == 1 and self.scope.kinds(self.raw_star[0]) & {"size", "tuple", "list"}:
-            if not isinstance(self.raw_star[0], ast.Starred):
-                return [ast.Starred(self.star[0], ast.Load())]
+        if (
+            len(self.star) == 1
+            and self.scope.kinds(self.raw_star[0]) & {"size", "tuple", "list"}
+            and not isinstance(self.raw_star[0], ast.Starred)
+        ):
+            return [ast.Starred(self.star[0], ast.Load())]
         if not self.star:
             raise HoleError(f"{self.name} without {name}")
         return self.star

@@ -80,7 +80,7 @@ def unsqueeze(op: Operation) -> ast.expr:
         return quote("x[..., None]", x=op["input"])
     if isinstance(dim, int) and 0 <= dim <= 3:
         parts = [ast.Slice() for _ in range(dim)] + [ast.Constant(None)]
-        return ast.Subscript(op["input"], parts[0] if dim == 0 else tuple_of(parts), ast.Load())  # type: ignore[arg-type]
+        return ast.Subscript(op["input"], parts[0] if dim == 0 else tuple_of(parts), ast.Load())
     return quote("mx.expand_dims(x, d)", x=op["input"], d=op["dim"])
 
 
@@ -102,9 +102,9 @@ def squeeze(op: Operation) -> ast.expr:
 @row("expand broadcast_to", "input *size")
 def expand(op: Operation) -> ast.expr:
     sizes = op.sizes("size")
+    if len(sizes) == 1 and isinstance(sizes[0], ast.Starred):
+        return quote("mx.broadcast_to(x, s)", x=op["input"], s=sizes[0].value)
     if any(isinstance(s, ast.Starred) for s in sizes):
-        if len(sizes) == 1:
-            return quote("mx.broadcast_to(x, s)", x=op["input"], s=sizes[0].value)  # type: ignore[attr-defined]
         raise HoleError("expand by unknown sizes")
     offset = len(sizes) - op.rank()
     if offset == 1 and plain(sizes[0]) == 1 and all(plain(s) == -1 for s in sizes[1:]):
@@ -153,7 +153,7 @@ def even_chunks(op: Operation) -> None:
 @row("split split_with_sizes", "input split_size_or_sections dim=0", Layout.AXIS)
 def split(op: Operation) -> ast.expr:
     axis = op.axis(default=0)
-    sizes = op.args["split_size_or_sections"] if "split_size_or_sections" in op.args else None
+    sizes = op.args.get("split_size_or_sections", None)
     if isinstance(sizes, (ast.List, ast.Tuple)):
         places: list[ast.expr] = []
         total: ast.expr | None = None
@@ -170,9 +170,9 @@ def split(op: Operation) -> ast.expr:
             a=axis or literal(0),
         )
     dim = op.value("dim", 0)
-    size = op.scope.seen(op.raw["split_size_or_sections"])
+    step = op.scope.seen(op.raw["split_size_or_sections"])
     for shape in op.scope.seen(op.raw["input"]).shapes:
-        if size.const and shape[dim] % size.consts[0]:
+        if step.const and shape[dim] % step.consts[0]:
             raise HoleError("split into uneven parts")
     assert axis is not None
     return quote("mx.split(x, x.shape[a] // s, axis=a)", x=op["input"], s=op["split_size_or_sections"], a=axis)
