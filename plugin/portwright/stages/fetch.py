@@ -126,7 +126,7 @@ def _plain(files: list[str], end: str) -> list[str]:
 
 
 def _weights(root: Path, files: list[str], folder: str) -> list[str]:
-    """Choose the weight files: those of the component's index where it has one, else all; of variants the plain ones."""
+    """Choose the weight files: those of the index where there is one, else all; of variants the plain ones."""
     tensors = _plain(sorted(f for f in files if f.endswith(".safetensors")), _SHARD + r"\.safetensors")
     indexes = _plain([f for f in files if f.endswith(INDEX)], re.escape(INDEX))
     if len(indexes) == 1:
