@@ -32,6 +32,7 @@ from portwright.verify.capture.extra import far_positions, varied
 from portwright.verify.capture.inventory import held_exactly, inventory
 from portwright.verify.capture.record import Call, holders, is_tensor, record, tables
 from portwright.verify.capture.store import TensorStore, to_numpy, write_tensors
+from portwright.verify.capture.tiny import tiny_calls
 from portwright.verify.capture.wide import DTYPES, Shadow
 from portwright.workers import Emit
 
@@ -136,6 +137,7 @@ def measure_reference(
         calls += found.calls
         results.append(noise.result_arrays(found.result))
         entries.append(probe_entry(folder, number, probe, found.result))
+    calls += tiny_calls(model, calls, store)
     pairs, batch = invariance.padding(model, probes), invariance.batch(model, probes)
     for name in job.get("dtypes") or DTYPES:
         emit.log(f"measuring the noise of {name}")
