@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomli
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,5 @@ class CodeMutant:
 
 def code_mutants() -> list[CodeMutant]:
     """Every row of the catalogue."""
-    table = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))
+    table = tomli.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))
     return [CodeMutant(**row) for row in table["mutant"]]

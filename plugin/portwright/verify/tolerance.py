@@ -1,14 +1,15 @@
-"""Judge one measured figure: tolerance = headroom x noise, headroom in one data file. Standard library only."""
+"""Judge one measured figure: tolerance = headroom x noise, headroom in one data file. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import tomli
 
 from portwright import canonical
 
@@ -44,7 +45,7 @@ class Limits:
 @cache
 def limits() -> Limits:
     """Read tolerance.toml, once."""
-    table = tomllib.loads(Path(__file__).with_name("tolerance.toml").read_text(encoding="utf-8"))
+    table = tomli.loads(Path(__file__).with_name("tolerance.toml").read_text(encoding="utf-8"))
     return Limits(float(table["headroom"]), float(table["uncovered_share"]))
 
 
