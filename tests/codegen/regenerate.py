@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 import tempfile
@@ -36,7 +37,8 @@ def figures_of(report: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a library architecture's port: never its text."""
     errors = worst({"figures": [f for f in report["figures"] if "refused" not in f]})
     kept = {k: report.get(k) for k in ("digest", "classes", "lines")}
-    return {**kept, "holes": len(report.get("holes", ())), "error": f"{errors:.1e}"}
+    libraries = {k: importlib.metadata.version(k) for k in ("transformers", "diffusers", "torch", "black")}
+    return {**kept, "libraries": libraries, "holes": len(report.get("holes", ())), "error": f"{errors:.1e}"}
 
 
 def architectures(names: list[str]) -> None:

@@ -149,6 +149,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return constant
     if "device" in seen.kinds:
         return ast.Constant(None)
+    if holder == {"device"} and seen.const:
+        return literal(seen.consts[0])  # the port runs where MLX runs, and computes as the CPU does
     if n.attr == "training" and "module" in holder:
         return ast.Constant(False)
     if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
