@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
+import sys
 
 from portwright.errors import Problem
 
@@ -43,4 +44,19 @@ def metal_lint(source: str) -> list[Problem]:
             if streams != ["mx.cpu"] and not ast.unparse(node.func).endswith(".norm"):
                 where = f"model.py:{node.lineno}"
                 problems.append(Problem(where, "mx.linalg runs on the CPU only", "give it stream=mx.cpu"))
+    return problems
+
+
+def import_lint(source: str, runtime: str) -> list[Problem]:
+    """Imports that a port's users would not have: a port runs on mlx and Python alone, or on mlx_lm where it says so."""
+    allowed = {"mlx", *sys.stdlib_module_names} | ({"mlx_lm"} if runtime == "mlx-lm" else set())
+    problems = []
+    for node in ast.walk(ast.parse(source)):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        for name in names:
+            if name.partition(".")[0] not in allowed:
+                told = f"imports {name}, which a port with runtime {runtime!r} does not have"
+                problems.append(Problem(f"model.py:{node.lineno}", told, "write it with mlx"))
     return problems

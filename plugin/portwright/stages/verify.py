@@ -41,7 +41,7 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
         if not (out / "model.py").is_file():
             raise PortError(Problem(shown, "is missing", f"doit {port.task('codegen', component)}"))
         check_markers(out / "model.py", shown)
-        _check_metal(out / "model.py", shown)
+        _check_code(out / "model.py", shown, port.spec.runtime)
         job = measure_job(port, component, target)
         if quantize is None:
             run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
@@ -60,12 +60,13 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
     return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc)
 
 
-def _check_metal(model: Path, shown: str) -> None:
-    """Refuse code that Apple's GPUs cannot run: this machine's CPU would not notice."""
-    from ..codegen.lint import metal_lint
+def _check_code(model: Path, shown: str, runtime: str) -> None:
+    """Refuse what this machine would not notice: code that Apple's GPUs cannot run, imports that users lack."""
+    from ..codegen.lint import import_lint, metal_lint
 
     try:
-        problems = metal_lint(model.read_text(encoding="utf-8"))
+        source = model.read_text(encoding="utf-8")
+        problems = [*metal_lint(source), *import_lint(source, runtime)]
     except SyntaxError as error:
         raise PortError(Problem(f"{shown}:{error.lineno}", f"not valid Python: {error.msg}", "mend it")) from None
     folder = shown.removesuffix("model.py")
