@@ -48,13 +48,16 @@ def metal_lint(source: str) -> list[Problem]:
 
 
 def import_lint(source: str, runtime: str) -> list[Problem]:
-    """Imports that a port's users would not have: a port runs on mlx and Python alone, or on mlx_lm where it says so."""
+    """Imports that a port's users would not have: it runs on mlx and Python alone, or on mlx_lm where it says so."""
     allowed = {"mlx", *sys.stdlib_module_names} | ({"mlx_lm"} if runtime == "mlx-lm" else set())
     problems = []
     for node in ast.walk(ast.parse(source)):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and not node.level:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]
+        else:
+            continue
         for name in names:
             if name.partition(".")[0] not in allowed:
                 told = f"imports {name}, which a port with runtime {runtime!r} does not have"
