@@ -97,6 +97,12 @@ class Program:
         return out
 
     @functools.cached_property
+    def stored_attributes(self) -> frozenset[str]:
+        """Attribute names that reached code assigns anywhere; any other is a constant of its class."""
+        nodes = (n for f in self.functions.values() for n in ast.walk(f.tree))
+        return frozenset(n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
+
+    @functools.cached_property
     def changed_fields(self) -> frozenset[str]:
         """Config fields that reached code assigns: what they were at construction says nothing later."""
         out = set()

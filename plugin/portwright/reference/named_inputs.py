@@ -141,6 +141,16 @@ def encoder_hidden_states(model: torch.nn.Module, s: Sizes, g: torch.Generator) 
     return randn(g, s.batch, 7 + s.variant % 3, int(width)) if isinstance(width, int) else None
 
 
+def timestep(model: torch.nn.Module, s: Sizes, g: torch.Generator) -> torch.Tensor:
+    """Whole steps; fractions for flow matching on packed tokens, which multiplies them by 1000 itself.
+
+    Steps times 1000 would make the sine's argument 1e6, where float32 has no digits left to compare.
+    """
+    if "img_ids" in inspect.signature(inspect.unwrap(type(model).forward)).parameters:
+        return torch.rand(s.batch, generator=g)
+    return torch.randint(1, 1000, (s.batch,), generator=g)
+
+
 def token_grid(model: torch.nn.Module, s: Sizes, g: torch.Generator) -> torch.Tensor:
     """Row and column of each packed picture token, as (tokens, axes)."""
     axes = len(field(getattr(model, "config", None), "axes_dims_rope", "axes_dim", default=(1, 1, 1)))
@@ -160,7 +170,7 @@ MAKERS: dict[str, Callable[[torch.nn.Module, Sizes, torch.Generator], torch.Tens
     "pixel_values": pixel_values,
     "sample": latent,
     "hidden_states": latent,
-    "timestep": lambda m, s, g: torch.randint(1, 1000, (s.batch,), generator=g),
+    "timestep": timestep,
     "encoder_hidden_states": encoder_hidden_states,
     "encoder_attention_mask": lambda m, s, g: None,
     "pooled_projections": lambda m, s, g: randn(

@@ -254,6 +254,13 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
         return torch_layer_attribute(scope, node, seen)
+    if (
+        seen.const
+        and node.attr not in scope.program.stored_attributes
+        and not scope.seen(node).callees
+        and not any(node.attr in m.numbers for c in classes for m in scope.program.instances.get(c, ()))
+    ):
+        return literal(seen.consts[0])  # a constant of the class
     for cls in classes:
         fid = scope.program.method(cls, node.attr)
         if fid:

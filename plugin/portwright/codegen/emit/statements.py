@@ -110,7 +110,6 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     """`x += e` on a name makes a new value in MLX; a tensor that others may see cannot be changed in place."""
     n = cast(ast.AugAssign, node)
     t = n.target
-    binary = ast.copy_location(ast.BinOp(loaded(t), n.op, n.value), n)
     if isinstance(t, ast.Name):
         left, right = scope.expr(loaded(t)), scope.expr(n.value)
         if scope.is_last(loaded(t)):
@@ -125,7 +124,11 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         )
     if isinstance(t, ast.Subscript):
         return [ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, scope.expr(n.value))]
-    del binary
+    if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
+        if not scope.facts.reads((scope.trace.owner,), t.attr):
+            return []
+        if "tensor" not in scope.kinds(n.value):
+            return [ast.AugAssign(cast(ast.Attribute, target(scope, t)), n.op, scope.expr(n.value))]
     raise HoleError("in-place change of an attribute")
 
 

@@ -53,7 +53,7 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         kept=kept,
         forced=forced,
         args=union(facts.args, (((d.a, d.b), d.c) for d in of(demands, "arg"))),
-        origins=union(facts.origins, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
+        origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
         called=facts.called | {d.a for d in of(demands, "call")},
         classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),
         config=ordered(facts.config, (d.a for d in of(demands, "config"))),

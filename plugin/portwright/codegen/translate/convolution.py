@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.holes import HoleError
-from portwright.codegen.layout import last_axis
-from portwright.codegen.quote import is_literal, literal, plain, quote
+from portwright.codegen.layout import last_axis, to_first, to_last
+from portwright.codegen.quote import call, is_literal, literal, plain, quote
 from portwright.codegen.translate.registry import Layout, Operation, row
 
 
@@ -46,23 +46,171 @@ def pad(op: Operation) -> ast.expr:
     return quote("mx.pad(x, w, constant_values=v)", x=op["input"], w=made, v=value)
 
 
-@row(
-    "interpolate",
-    "input size=None scale_factor=None mode='nearest' align_corners=None recompute_scale_factor=None antialias=False",
-    Layout.AWARE,
+INTERPOLATE = (
+    "input size=None scale_factor=None mode='nearest' align_corners=None recompute_scale_factor=None antialias=False"
 )
+
+
+@row("interpolate upsample", INTERPOLATE, Layout.AWARE)
 def interpolate(op: Operation) -> ast.expr:
+    """Nearest by whole factors or to a size, and linear by factors, each on channels-last or channels-first values."""
     mode = op.value("mode", "nearest")
-    if mode != "nearest":
-        raise HoleError(f"interpolation of mode {mode}")
-    factor = op.get("scale_factor")
-    if factor is None:
-        raise HoleError("interpolation to a size")
+    if op.value("antialias", False):
+        raise HoleError("interpolation with antialiasing")
+    if mode == "nearest":
+        return nearest_to(op) if op.get("size") is not None else nearest_by(op)
+    if mode not in ("linear", "bilinear", "trilinear") or op.get("scale_factor") is None:
+        raise HoleError(f"interpolation of mode {mode}" + (" to a size" if op.get("size") is not None else ""))
+    corners = ast.Constant(True) if op.value("align_corners") else None
+    layer = call("nn.Upsample", scale_factor=op["scale_factor"], mode=ast.Constant("linear"), align_corners=corners)
+    return outward(op, ast.Call(layer, [inward(op)], []))
+
+
+def nearest_by(op: Operation) -> ast.expr:
     value = op.value("scale_factor")
-    if isinstance(value, (tuple, list)) or float(value) != int(value):
+    if value is None or isinstance(value, (tuple, list)) or float(value) != int(value):
         raise HoleError("interpolation by a fraction")
     out, rank = op["input"], op.rank()
     for axis in range(2, rank):
         place = last_axis(axis, rank) if op.is_last() else axis
         out = quote("mx.repeat(x, s, axis=a)", x=out, s=literal(int(value)), a=literal(place))
     return out
+
+
+def nearest_to(op: Operation) -> ast.expr:
+    """Pick the source row of each target row: floor(target * in / out)."""
+    size, out, rank = op["size"], op["input"], op.rank()
+    for axis in range(2, rank):
+        place = last_axis(axis, rank) if op.is_last() else axis
+        if isinstance(size, (ast.Tuple, ast.List)):
+            want = size.elts[axis - 2]
+        elif op.kinds("size") == {"int"}:
+            want = size
+        else:
+            want = ast.Subscript(size, literal(axis - 2), ast.Load())
+        picked = quote("mx.arange(n) * x.shape[a] // n", n=want, x=op["input"], a=literal(place))
+        out = quote("mx.take(x, i, axis=a)", x=out, i=picked, a=literal(place))
+    return out
+
+
+def inward(op: Operation, name: str = "input") -> ast.expr:
+    """An operand as channels-last."""
+    return op[name] if op.is_last(name) else to_last(op[name], op.rank(name))
+
+
+def outward(op: Operation, made: ast.expr) -> ast.expr:
+    """A channels-last result in the layout that it has in the port."""
+    if op.scope.is_last(op.node):
+        return made
+    rank = op.scope.rank(op.node)
+    if rank is None:
+        raise HoleError(f"{op.name}: the rank of its result is not known")
+    return to_first(made, rank)
+
+
+@row("conv1d conv2d conv3d", "input weight bias=None stride=1 padding=0 dilation=1 groups=1", Layout.AWARE)
+def convolution(op: Operation) -> ast.expr:
+    """A convolution with a weight that the reference holds itself, (out, in, ...) as torch has it."""
+    if op.kinds("padding") & {"str"}:
+        raise HoleError("padding by name")
+    weight = to_last(op["weight"], op.rank("weight"))
+    options = {k: op.get(k) for k in ("stride", "padding", "dilation", "groups")}
+    shown = {k: v for k, v in options.items() if v is not None and plain(v) != {"padding": 0}.get(k, 1)}
+    made: ast.expr = call(f"mx.{op.name}", inward(op), weight, **shown)
+    if op.get("bias") is not None:
+        made = ast.BinOp(made, ast.Add(), op["bias"])
+    return outward(op, made)
+
+
+POOL = "input kernel_size stride=None padding=0"
+
+
+@row("avg_pool1d avg_pool2d", POOL + " ceil_mode=False count_include_pad=True divisor_override=None", Layout.AWARE)
+def average_pool(op: Operation) -> ast.expr:
+    refuse(op, ceil_mode=False, count_include_pad=True, divisor_override=None)
+    return pool(op, f"nn.AvgPool{op.name[-2:]}")
+
+
+@row("max_pool1d max_pool2d", POOL + " dilation=1 ceil_mode=False return_indices=False", Layout.AWARE)
+def max_pool(op: Operation) -> ast.expr:
+    refuse(op, dilation=1, ceil_mode=False, return_indices=False)
+    return pool(op, f"nn.MaxPool{op.name[-2:]}")
+
+
+def refuse(op: Operation, **allowed: object) -> None:
+    """Arguments that MLX's layer does not take must have the value that changes nothing."""
+    for name, value in allowed.items():
+        if op.value(name, value) != value:
+            raise HoleError(f"{op.name} with {name}={op.value(name)!r}")
+
+
+def pool(op: Operation, layer: str) -> ast.expr:
+    padding = op.get("padding")
+    shown = padding if padding is not None and plain(padding) != 0 else None
+    made = call(layer, op["kernel_size"], stride=op.get("stride"), padding=shown)
+    return outward(op, ast.Call(made, [inward(op)], []))
+
+
+@row("adaptive_avg_pool1d adaptive_avg_pool2d", "input output_size", Layout.AWARE)
+def adaptive_average(op: Operation) -> ast.expr:
+    """To one value per channel; other sizes need uneven windows."""
+    size, rank = op.value("output_size"), op.rank()
+    if size not in (1, (1, 1), [1, 1], (1,), [1]):
+        raise HoleError(f"adaptive pooling to {size}")
+    axes = tuple(range(1, rank - 1)) if op.is_last() else tuple(range(2, rank))
+    made = quote("mx.mean(x, axis=a, keepdims=True)", x=op["input"], a=literal(axes if len(axes) > 1 else axes[0]))
+    return made if op.is_last() == op.scope.is_last(op.node) else outward(op, to_last(made, rank))
+
+
+@row("pixel_shuffle", "input upscale_factor")
+def pixel_shuffle(op: Operation) -> ast.expr:
+    return quote(
+        "x.reshape(*x.shape[:-3], -1, r, r, *x.shape[-2:]).transpose(0, 1, 4, 2, 5, 3)"
+        ".reshape(x.shape[0], -1, x.shape[-2] * r, x.shape[-1] * r)",
+        x=four(op), r=op["upscale_factor"],
+    )  # fmt: skip
+
+
+@row("pixel_unshuffle", "input downscale_factor")
+def pixel_unshuffle(op: Operation) -> ast.expr:
+    return quote(
+        "x.reshape(*x.shape[:2], x.shape[2] // r, r, x.shape[3] // r, r).transpose(0, 1, 3, 5, 2, 4)"
+        ".reshape(x.shape[0], -1, x.shape[2] // r, x.shape[3] // r)",
+        x=four(op), r=op["downscale_factor"],
+    )  # fmt: skip
+
+
+def four(op: Operation) -> ast.expr:
+    if op.rank() != 4:
+        raise HoleError(f"{op.name} of a tensor that is not of rank 4")
+    return op["input"]
+
+
+@row("group_norm", "input num_groups weight=None bias=None eps=1e-05")
+def group_norm(op: Operation) -> ast.expr:
+    """Mean and variance over each group of channels, in the reference's own layout."""
+    flat = quote("x.reshape(x.shape[0], g, -1)", x=op["input"], g=op["num_groups"])
+    made = quote(
+        "mx.fast.layer_norm(f, None, None, e).reshape(x.shape)",
+        f=flat,
+        x=op["input"],
+        e=op.args.get("eps", literal(1e-05)),
+    )
+    spread = ", ".join([":"] + ["None"] * (op.rank() - 2))
+    if op.get("weight") is not None:
+        made = quote(f"y * w[{spread}]", y=made, w=op["weight"])
+    if op.get("bias") is not None:
+        made = quote(f"y + b[{spread}]", y=made, b=op["bias"])
+    return made
+
+
+@row("batch_norm", "input running_mean running_var weight=None bias=None training=False momentum=0.1 eps=1e-05")
+def batch_norm(op: Operation) -> ast.expr:
+    spread = ", ".join([":"] + ["None"] * (op.rank() - 2))
+    made = quote(
+        f"(x - m[{spread}]) * mx.rsqrt(v[{spread}] + e)",
+        x=op["input"], m=op["running_mean"], v=op["running_var"], e=op.args.get("eps", literal(1e-05)),
+    )  # fmt: skip
+    if op.get("weight") is not None:
+        made = quote(f"y * w[{spread}]", y=made, w=op["weight"])
+    return quote(f"y + b[{spread}]", y=made, b=op["bias"]) if op.get("bias") is not None else made

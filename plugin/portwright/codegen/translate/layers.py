@@ -54,3 +54,47 @@ def flatten(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
 def softmax(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
     dim = setting(modules, "dim")
     return result(scope, n, quote("mx.softmax(x, axis=a)", x=first(scope, n.args[0]), a=literal(dim)))
+
+
+@layer("PixelShuffle")
+def pixel_shuffle(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "pixel_shuffle", upscale_factor=setting(modules, "upscale_factor"))
+
+
+@layer("PixelUnshuffle")
+def pixel_unshuffle(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "pixel_unshuffle", downscale_factor=setting(modules, "downscale_factor"))
+
+
+@layer("Upsample")
+def upsample(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    names = ("size", "scale_factor", "mode", "align_corners")
+    return as_function(scope, n, "interpolate", **{k: setting(modules, k) for k in names})
+
+
+@layer("AdaptiveAvgPool2d")
+def adaptive_pool2d(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "adaptive_avg_pool2d", output_size=setting(modules, "output_size"))
+
+
+@layer("AdaptiveAvgPool1d")
+def adaptive_pool1d(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "adaptive_avg_pool1d", output_size=setting(modules, "output_size"))
+
+
+@layer("ZeroPad2d")
+def zero_pad(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "pad", pad=setting(modules, "padding"))
+
+
+def as_function(scope: Scope, n: ast.Call, name: str, **settings: Any) -> ast.expr:
+    """The row of the function that the layer calls, with the layer's own settings as arguments."""
+    from portwright.codegen.translate.apply import laid_out
+    from portwright.codegen.translate.registry import ROWS, Operation
+
+    op = Operation(scope, n, name, {"input": n.args[0]}, {"input": scope.expr(n.args[0])})
+    for key, value in settings.items():
+        if value is not None:
+            op.args[key] = literal(tuple(value) if isinstance(value, list) else value)
+            op.raw[key] = op.args[key]
+    return laid_out(scope, n, ROWS[name], op)
