@@ -104,7 +104,7 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
             backup.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model, backup / "model.py.orig")
             said = (
-                f"your edits and the new code conflict in {merged.conflicts} place(s): "
+                f"your edits and the new code conflict in line {', '.join(str(c.line) for c in merged.conflicts)}: "
                 f"settle them in {model.name}; your version is kept as {backup / 'model.py.orig'}"
             )
     # model.py first: were the base new and model.py old, the next merge would take the person's file for stale.
