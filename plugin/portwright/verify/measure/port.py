@@ -16,7 +16,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
-from portwright import canonical
+from portwright import canonical, schema
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.verify import tree
 
@@ -71,7 +71,11 @@ class Port:
     def __init__(self, folder: Path, portmap: Path | None = None) -> None:
         self.folder = folder
         self.config = _read_json(folder / "config.json")
-        self.portmap = _read_json(portmap or folder / "portmap.json")
+        file = portmap or folder / "portmap.json"
+        self.portmap = _read_json(file)
+        problems = schema.check(self.portmap, "portmap", str(file), file.read_text(encoding="utf-8"))
+        if problems:
+            raise PortError(problems, ExitCode.USAGE)
         self.code = _import_code(folder / "model.py")
 
     def declare(self) -> nn.Module:
