@@ -6,14 +6,14 @@ Whether a reference has the property is measured on it; a port is held to what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from portwright.reference.probes import Probe
-from portwright.verify.capture.noise import result_arrays
+from portwright.verify.capture.noise import figures, result_arrays
 from portwright.verify.capture.wide import Shadow
 from portwright.verify.compare import Distance, distance, floored, worst
 
@@ -30,7 +30,7 @@ def batch(model: torch.nn.Module, probes: Sequence[Probe]) -> dict[str, Any] | N
         split = sorted(name for name, tensor in probe.tensors.items() if tensor.ndim)
         found = batch_distance(model, probe, split)
         if found is not None and found.rel_l2 < HELD:
-            return {"probe": number, "args": split, "noise": {"float32": asdict(floored(found, "float32"))}}
+            return {"probe": number, "args": split, "noise": {"float32": figures(floored(found, "float32"))}}
     return None
 
 
@@ -72,7 +72,7 @@ def padding(model: torch.nn.Module, probes: Sequence[Probe]) -> tuple[Probe, Pro
             return (
                 short,
                 longer,
-                {"probe": number, "length": length, "noise": {"float32": asdict(floored(found, "float32"))}},
+                {"probe": number, "length": length, "noise": {"float32": figures(floored(found, "float32"))}},
             )
     return None
 
@@ -101,11 +101,11 @@ def add_noise(
         short, longer, entry = pairs
         found = padding_distance(shadow.model, cast(short), cast(longer), entry["length"])
         if found is not None:
-            entry["noise"][dtype] = asdict(floored(found, dtype))
+            entry["noise"][dtype] = figures(floored(found, dtype))
     if batch is not None:
         found = batch_distance(shadow.model, cast(probes[batch["probe"]]), batch["args"])
         if found is not None:
-            batch["noise"][dtype] = asdict(floored(found, dtype))
+            batch["noise"][dtype] = figures(floored(found, dtype))
 
 
 def at_least(

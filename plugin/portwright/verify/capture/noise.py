@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,11 @@ from portwright.verify.capture.wide import Shadow
 from portwright.verify.compare import Distance, distance, floored, worst
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def figures(found: Distance) -> dict[str, float]:
+    """A distance as golden.json holds it: three digits, since the last ones differ from run to run."""
+    return {"rel_l2": float(f"{found.rel_l2:.2e}"), "scaled_max": float(f"{found.scaled_max:.2e}")}
 
 
 def wide_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
@@ -49,7 +53,7 @@ def alone(call: Call, shadow: Shadow, store: TensorStore, dtype: str) -> None:
             output = call_with(shadow.model.get_submodule(call.module), named)
     except Exception:
         return  # it cannot be called alone (it needs state of its parent's run): the run's own noise is used
-    call.noise[dtype] = asdict(floored(between(result_arrays(output), stored(call, store)), dtype))
+    call.noise[dtype] = figures(floored(between(result_arrays(output), stored(call, store)), dtype))
 
 
 def in_run(
@@ -65,14 +69,14 @@ def in_run(
                 call.dtypes[dtype] = [
                     str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()
                 ]
-            call.flow[dtype] = asdict(floored(between(result_arrays(output), stored(call, store)), dtype))
+            call.flow[dtype] = figures(floored(between(result_arrays(output), stored(call, store)), dtype))
 
     arguments = {k: shadow.cast(v) if is_tensor(v) else v for k, v in probe.arguments().items()}
     paths = list(dict.fromkeys(call.module for call in calls))
     with shadow.run(), hooked(shadow.model, paths, None, after):
         result = result_arrays(shadow.model(**arguments))
     return {
-        name: asdict(floored(distance(result[name], array), dtype))
+        name: figures(floored(distance(result[name], array), dtype))
         for name, array in reference.items()
         if name in result
     }
