@@ -20,7 +20,7 @@ def check(name: str, report: dict[str, Any]) -> None:
     """Zero holes, 1e-5 on unobserved probes and configs; the same text where the libraries are the recorded ones."""
     figures = TABLE[name]["figures"]
     assert report.get("holes") == [], report.get("holes", report.get("error"))
-    assert worst(report) < 1e-5, report["figures"]
+    assert worst(report) < TABLE[name].get("tolerance", 1e-5), report["figures"]
     if all(importlib.metadata.version(k) == v for k, v in figures["libraries"].items()):
         kept = {k: figures[k] for k in ("digest", "classes", "lines")}
         assert {k: report[k] for k in kept} == kept, "read the diff, then run regenerate.py architectures"

@@ -103,8 +103,19 @@ def config_field(scope: Scope, node: ast.Attribute) -> str:
     return scope.program.trace.attribute_map.get(node.attr, node.attr)
 
 
+def is_nested_config(scope: Scope) -> bool:
+    """Whether `self.config` is not the root's: a class inside that registers its own constructor's arguments."""
+    trace = scope.program.trace
+    return trace.config_style == "explicit" and scope.trace.owner not in scope.program.lineage(trace.root)
+
+
 def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
     field = config_field(scope, node)
+    if field and is_nested_config(scope):
+        fid = scope.program.init_of(scope.trace.owner)
+        inner = scope if fid == scope.trace.fid else scope.work.scope(fid) if fid else None
+        known = inner is not None and field in inner.params
+        return name(inner, ast.Name(field, ast.Load()), depth + 1) if inner is not None and known else None
     if field in scope.program.changed_fields:
         return None
     if field.startswith("_"):  # how the library is set up, never saved in a config

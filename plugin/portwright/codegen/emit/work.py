@@ -138,7 +138,7 @@ class Work:
         replaced = self.proofs.body_of(scope)
         body = replaced if replaced is not None else swept(block(scope, scope.tree.body))
         if scope.trace.name == "__init__":
-            body = self.with_registered(scope, body)
+            body = with_config_values(scope, self.with_registered(scope, body))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
         finished.demands = list(demands_in(body)) + unpack_demands(body)
         settle_holes(scope, body, finished)
@@ -166,6 +166,20 @@ class Work:
                 made.append(ast.Assign([ast.Attribute(ast.Name("self", ast.Load()), name, ast.Store())], source))
         at = 1 if body and ast.unparse(ast.fix_missing_locations(body[0])).startswith("super()") else 0
         return body[:at] + made + body[at:]
+
+
+def with_config_values(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
+    """Constructor arguments of the root that it assigns again: they start from the config's values."""
+    if not scope.is_root_init or scope.program.trace.config_style == "object":
+        return body
+    read = {x for s in body for x in loads(s)}
+    made: list[ast.stmt] = []
+    for q in scope.params[1:]:
+        if q in read and scope.reached_stores.get(q) != 1:
+            value = ask(ast.Attribute(ast.Name("config", ast.Load()), q, ast.Load()), Demand("config", q))
+            made.append(ast.Assign([ast.Name(q, ast.Store())], value))
+    at = 1 if body and ast.unparse(ast.fix_missing_locations(body[0])).startswith("super()") else 0
+    return body[:at] + made + body[at:]
 
 
 def snake(name: str) -> str:
