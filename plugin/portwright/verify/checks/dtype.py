@@ -26,16 +26,13 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
 def in_flight(bench: Bench) -> list[str]:
     """Module outputs whose float dtype is not the stored one although the reference's is."""
     run_of = bench.native if bench.dtype != "float32" or bench.quantized else bench.flown
-    runs = {number: run_of(number) for number in {call.probe for call in bench.golden.calls}}
+    calls = [call for call in bench.golden.calls if bench.dtype in call.dtypes]  # those that the reference made in it
+    runs = {number: run_of(number) for number in {call.probe for call in calls}}
     said = []
-    for call in bench.golden.calls:
+    for call in calls:
         path = bench.by_reference.get(call.module)
         given = runs[call.probe].dtypes.get((path, call.index)) if path is not None else None
         for dtype in given or ():
-            if (
-                dtype.startswith(("float", "bfloat"))
-                and dtype != bench.dtype
-                and dtype not in call.dtypes.get(bench.dtype, ())
-            ):
+            if dtype.startswith(("float", "bfloat")) and dtype != bench.dtype and dtype not in call.dtypes[bench.dtype]:
                 said.append(f"{call.module}: gives {dtype}")
     return sorted(set(said))
