@@ -54,6 +54,9 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         if name not in halted
     ]
     taken = [{"where": a.where, "test": a.test, "value": a.value, "checked": a.checked} for a in assumptions(work)]
+    if trace.entry not in program.functions:
+        reason = "its forward is a library's own code, which is called and never rewritten"
+        found.append({"where": trace.reference, "reason": reason, "source": trace.entry})
     out.mkdir(parents=True, exist_ok=True)
     publish(out / "model.py", text)
     publish(out / "config.json", canonical(dict(trace.models[0].config)))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from portwright.codegen.emit.names import attribute_name
 from portwright.codegen.emit.work import Work
+from portwright.codegen.facts.returns import returns_of
 from portwright.codegen.layout import to_last_perm
-from portwright.codegen.program import Program
+from portwright.codegen.program import Function, Program
 from portwright.codegen.trace import ModuleTrace
 from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 
 Entry = dict[str, Any]
+
+# Norms over channels: axis 1 in torch, the last axis in MLX. The rank of their input, 0 where the class takes several.
+CHANNEL_NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4, "BatchNorm3d": 5, "GroupNorm": 0}
 
 
 def port_path(program: Program, model: int, path: str) -> str:
@@ -118,8 +123,11 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
         return {**entry, "isolate": False, "why": "a list of layers in MLX, not a module"}
     if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
         return {**entry, "args": [{"name": "input", "perm": perm(module)}], "out": [{"perm": perm(module)}]}
+    if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
+        last = list(to_last_perm(norm_rank(program, program.torch_base(module.cls))))
+        return {**entry, "args": [{"name": "input", "perm": last}], "out": [{"perm": last}]}
     if not forward or work.is_replaced(module.cls):
-        return {**entry, "args": [{"name": "input"}], "out": [{}]}
+        return {**entry, "args": [{"name": first_argument(program, module, forward)}], "out": [{}]}
     done = work.finished(forward)
     if done is None or forward not in work.facts.called:
         return {**entry, "isolate": False, "why": "the port does not call it as a module"}
@@ -134,6 +142,29 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     return {**entry, "args": args, "out": outputs(work, forward)}
 
 
+def first_argument(program: Program, module: ModuleTrace, forward: str) -> str:
+    """What the reference's forward calls its one argument; torch's layers say `input`, but for RMSNorm."""
+    if forward and forward in program.functions:
+        names = [name for name in program.functions[forward].trace.params if name != "self"]
+        if names:
+            return names[0]
+    return "x" if program.torch_base(module.cls) == "RMSNorm" else "input"
+
+
+def norm_rank(program: Program, base: str) -> int:
+    """The rank of what a channel norm is given: its name says it, or else the model's convolutions do."""
+    if CHANNEL_NORMS.get(base):
+        return CHANNEL_NORMS[base]
+    ranks = {
+        len(slot.shape)
+        for module in program.trace.models[0].modules
+        if program.torch_base(module.cls) in CONVOLUTIONS
+        for slot in module.tensors
+        if slot.name == "weight"
+    }
+    return ranks.pop() if len(ranks) == 1 else 3 if not ranks else 4
+
+
 def perm(module: ModuleTrace) -> list[int]:
     weight = next((t for t in module.tensors if t.name == "weight"), None)
     return list(to_last_perm(len(weight.shape) if weight is not None else 4))
@@ -142,7 +173,22 @@ def perm(module: ModuleTrace) -> list[int]:
 def outputs(work: Work, forward: str) -> list[Entry]:
     """Which elements of the reference's result the port's module gives, and their layouts."""
     result = work.results.get(forward)
+    function = work.program.functions[forward]
+    returned = returns_of(function)
     if result is None:
-        return [{}]
+        return [perm_of(function, returned)]
     used = sorted(work.used(forward))
-    return [{"element": i} for i in used] if used != list(range(result.size)) else [{} for _ in used]
+    tuples = [v for v in returned if isinstance(v, ast.Tuple)]
+    perms = [perm_of(function, [t.elts[i] for t in tuples]) for i in used]
+    if used == list(range(result.size)):
+        return perms
+    return [{"element": i, **p} for i, p in zip(used, perms, strict=True)]
+
+
+def perm_of(function: Function, values: list[ast.expr]) -> Entry:
+    """The layout of a returned value: channels-last where every return that ran gave it so."""
+    seen = [function.seen(v) for v in values]
+    ranks = {r for s in seen for r in s.ranks}
+    if seen and all(s.tags == {"cl"} for s in seen) and len(ranks) == 1:
+        return {"perm": list(to_last_perm(ranks.pop()))}
+    return {}

@@ -8,7 +8,8 @@ from typing import cast
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.holes import HoleError
-from portwright.codegen.layout import to_last
+from portwright.codegen.layout import to_last, transpose
+from portwright.codegen.quote import quote
 
 
 @expression(ast.Constant)
@@ -101,7 +102,11 @@ def meet(scope: Scope, source: ast.expr, translated: ast.expr, rank: int | None)
         return translated
     if own == rank and rank is not None:
         return to_last(translated, rank)
-    raise HoleError("a tensor of another rank meets a channels-last one")
+    if own is not None and rank is not None and own == rank - 1:  # (channels, ...): its first axis is the channels
+        return transpose(translated, (*range(1, own), 0)) if own > 1 else translated
+    if own is not None and rank is not None and own < rank - 1:  # positions only
+        return quote("x[..., None]", x=translated)
+    raise HoleError("a tensor of unknown rank meets a channels-last one")
 
 
 @expression(ast.UnaryOp)
