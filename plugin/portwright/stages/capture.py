@@ -7,7 +7,7 @@ from typing import Any
 from ..records import ComponentSpec
 from ..workers import run_worker
 from .bind import NAMES
-from .codegen import library_versions
+from .codegen import reference_inputs
 from .context import Port, digest
 from .stage import Done, OnEvent, Stage
 
@@ -27,7 +27,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "the reference class": component.reference,
             "the weights of the reference": digest(weights),
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
-            **library_versions(component.reference),
+            **reference_inputs(component.reference, port.origin),
         }
 
     def run(on_event: OnEvent) -> Done:

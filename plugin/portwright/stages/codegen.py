@@ -13,7 +13,7 @@ from ..errors import ExitCode, PortError, Problem
 from ..publish import publish_text
 from ..records import ComponentSpec
 from ..workers import run_worker
-from .context import Port, digest, read_json
+from .context import Port, digest, digest_text_file, read_json
 from .stage import Done, OnEvent, Stage
 
 
@@ -30,7 +30,7 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "the runtime": port.spec.runtime,
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             "the version of portwright": __version__,
-            **library_versions(component.reference),
+            **reference_inputs(component.reference, port.origin),
         }
 
     def run(on_event: OnEvent) -> Done:
@@ -113,12 +113,18 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
     return said
 
 
-def library_versions(reference: str) -> dict[str, str]:
-    """Name the versions of what the reference's code runs on, as inputs of a stage."""
-    library = reference.partition(":")[0].partition(".")[0]
-    return (
-        versions(*dict.fromkeys((library, "torch"))) if library in ("transformers", "diffusers") else versions("torch")
-    )
+def reference_inputs(reference: str, folder: Path) -> dict[str, str]:
+    """Name what the reference's code is made of, as inputs of a stage: versions, and the source of a repo's own module.
+
+    A module that lies in the port's `folder` counts with its text, a package there with that of all its modules.
+    """
+    top = reference.partition(":")[0].partition(".")[0]
+    own = folder / f"{top}.py"
+    files = [own] if own.is_file() else sorted((folder / top).rglob("*.py"))
+    if files:
+        texts = {file.relative_to(folder).as_posix(): digest_text_file(file) for file in files}
+        return {"the reference's source": digest(texts), **versions("torch")}
+    return versions(*dict.fromkeys((top, "torch")))
 
 
 def versions(*packages: str) -> dict[str, str]:

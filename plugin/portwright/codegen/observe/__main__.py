@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ def run_all(
 
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Observe, and publish trace.json and samples.safetensors under `out`."""
+    if job.get("path"):  # a reference of the model repo's own
+        sys.path.insert(0, job["path"])
     given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
     trace, sampler = observe(
         job["reference"], job["configs"], int(job.get("seed", 0)), given, job.get("overrides") or {}
