@@ -8,7 +8,6 @@ read. (Stock doit trusts times, hashes after the action and saves at exit, so it
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .paths import PREFIXES
+from .publish import publish_text
 
 SCHEMA = 1
 
@@ -53,7 +53,6 @@ def read(path: Path) -> Receipt | None:
 
 def write(path: Path, receipt: Receipt) -> None:
     """Publish a receipt by rename; what it vouches for must be on disk before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     outputs = {name: [o.size, o.mtime_ns, o.blake3] for name, o in receipt.outputs.items()}
     body = {
         "schema": SCHEMA,
@@ -62,16 +61,7 @@ def write(path: Path, receipt: Receipt) -> None:
         "outputs": outputs,
         "result": receipt.result,
     }
-    fresh = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with fresh.open("w", encoding="utf-8") as stream:
-            json.dump(body, stream, indent=1, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    finally:
-        with suppress(OSError):
-            fresh.unlink()
+    publish_text(path, json.dumps(body, indent=1, sort_keys=True))
 
 
 def record(base: Path, files: Iterable[Path], hashes: Mapping[Path, str] | None = None) -> dict[str, Output]:

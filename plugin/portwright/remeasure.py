@@ -24,7 +24,7 @@ def remeasure(folder: Path, packed: Path | None, on_event: OnEvent) -> Summary:
     weights or golden would prove nothing about this port.
     """
     from .evidence import EVIDENCE, Proof, build_evidence, judge, write_if_changed
-    from .summary import Line, Summary
+    from .summary import Line, Summary, details_of
 
     port = load(folder / "port.toml")
     manifest = _json(port.paths.manifest)
@@ -41,15 +41,9 @@ def remeasure(folder: Path, packed: Path | None, on_event: OnEvent) -> Summary:
         Line(c.name, c.reference, int(manifest["components"][c.name]["parameters"]), port.spec.out)
         for c in port.spec.components
     )
-    details = {
-        f"{m['component']}/{check}": str(entry["detail"])
-        for m in measured
-        for check, entry in m["checks"].items()
-        if entry.get("detail")
-    }
     judged = tuple(j for j in judge(manifest, evidence) if j.device == device)
     holes = tuple(str(hole.get("where", "")) for hole in manifest.get("holes", ()))
-    return Summary(port.spec.name, folder, lines, Proof(manifest, evidence, True, judged), holes, details)
+    return Summary(port.spec.name, folder, lines, Proof(manifest, evidence, True, judged), holes, details_of(measured))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +138,16 @@ class Summary:
             "not_run": absent,
             "holes": list(self.holes),
         }
+
+
+def details_of(measured: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what the measurements say beside their figures, by `<component>/<check>`."""
+    return {
+        f"{found['component']}/{check}": str(entry["detail"])
+        for found in measured
+        for check, entry in found["checks"].items()
+        if entry.get("detail")
+    }
 
 
 def _strain(judged: Judged) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -167,7 +166,7 @@ def test_an_interrupted_write_leaves_the_old_receipt(made: tuple[Path, Receipt],
     def stop(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(json, "dump", stop)
+    monkeypatch.setattr(os, "fsync", stop)  # the temporary file is written by then
     with pytest.raises(KeyboardInterrupt):
         write(path, Receipt("remap:x", {}, {}, {}))
 

@@ -136,7 +136,7 @@ def lock_of(port: Port) -> Any:
 
 
 def _summarise(port: Port, proof: Any) -> Any:
-    from ..summary import Line, Summary
+    from ..summary import Line, Summary, details_of
 
     lines = [
         Line(
@@ -148,10 +148,5 @@ def _summarise(port: Port, proof: Any) -> Any:
         for c in port.spec.components
     ]
     open_holes = [str(hole["where"]) for c in port.spec.components for hole in holes(port, c)]
-    details = {
-        f"{c.name}/{check}": str(entry["detail"])
-        for c in port.spec.components
-        for check, entry in measurements(port, c)["checks"].items()
-        if entry.get("detail")
-    }
+    details = details_of([measurements(port, c) for c in port.spec.components])
     return Summary(port.spec.name, port.spec.directory, tuple(lines), proof, tuple(open_holes), details)
