@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import ExitCode, PortError, Problem
+from .warm import VARIABLE, WarmProcess
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
@@ -59,18 +60,7 @@ def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = N
     with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
         job_file = Path(folder) / "job.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-m", module, str(job_file)]
-        process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone, which then ends the worker
-        )
+        process = _start(module, job_file, env, mlx)
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
         reader.start()
@@ -84,12 +74,30 @@ def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = N
     return _judge(module, process.returncode, result, tail)
 
 
+def _start(module: str, job_file: Path, env: dict[str, str], mlx: bool) -> subprocess.Popen[str] | WarmProcess:
+    """A process of its own for the job: forked by the server of `portwright.warm` where there is one."""
+    server = env.pop(VARIABLE, "")
+    if server and not mlx:
+        return WarmProcess(server, module, job_file, env)
+    return subprocess.Popen(
+        [sys.executable, "-m", module, str(job_file)],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone, which then ends the worker
+    )
+
+
 def _drain(stream: TextIO | None, tail: collections.deque[str]) -> None:
     for line in stream or ():
         tail.append(line.rstrip())
 
 
-def _follow(process: subprocess.Popen[str], on_event: OnEvent | None) -> Event | None:
+def _follow(process: subprocess.Popen[str] | WarmProcess, on_event: OnEvent | None) -> Event | None:
     last: Event | None = None
     for line in process.stdout or ():
         try:
@@ -106,8 +114,11 @@ def _follow(process: subprocess.Popen[str], on_event: OnEvent | None) -> Event |
     return last
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str] | WarmProcess) -> None:
     """End the worker and whatever it started."""
+    if isinstance(process, WarmProcess):
+        process.end()
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -149,7 +160,7 @@ def _missing_package(tail: collections.deque[str]) -> str | None:
 
 def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
     """Be a worker: read the job named on the command line, run it, print its result or its problems, exit."""
-    _die_with_parent()
+    die_with_parent()
     stream, sys.stdout = sys.stdout, sys.stderr  # a library's print must not look like an event
     emit = Emit(stream)
     try:
@@ -171,7 +182,7 @@ def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
     emit.event(event="result", **result)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask the kernel (Linux) to kill this process when its parent dies; elsewhere watch the parent's id."""
     parent = os.getppid()
     if sys.platform == "linux":
