@@ -162,7 +162,7 @@ def _keep(client: socket.socket) -> None:
     for fd in fds:
         os.close(fd)
     handle = os.pidfd_open(pid)
-    ready, _, _ = select.select([handle, client], [], [])
+    ready, _, _ = select.select([handle, client.fileno()], [], [])
     if handle not in ready:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
