@@ -41,6 +41,7 @@ class Seen:
     keys: frozenset[str] = frozenset()  # fields of a model output that held something
     fields: tuple[str, ...] = ()  # all fields of that output's class, in order
     types: frozenset[str] = frozenset()  # classes of modules
+    configs: frozenset[str] = frozenset()  # classes of config objects
     paths: tuple[str, ...] = ()  # of modules: "<model>:<path>"
     callees: tuple[Callee, ...] = ()
     truth: frozenset[bool] = frozenset()  # as a test
@@ -127,6 +128,19 @@ class ModuleTrace:
 
 
 @dataclass(frozen=True)
+class ConfigTrace:
+    """One class of config objects that the reference keeps in its config, itself included."""
+
+    key: str
+    name: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # what a saved config may leave out
+    attribute_map: Mapping[str, str] = field(default_factory=dict)  # other names of fields
+    children: Mapping[str, str] = field(default_factory=dict)  # field -> key of the config that it holds
+    paths: tuple[str, ...] = ()  # where it is found from the root, "" for the root
+    saved: tuple[Mapping[str, Any], ...] = ()  # what the observed configs of this class hold
+
+
+@dataclass(frozen=True)
 class ModelTrace:
     """One observed model: its config and its modules."""
 
@@ -161,9 +175,9 @@ class Trace:
     functions: Mapping[str, FunctionTrace]
     models: tuple[ModelTrace, ...]
     samples: tuple[SampleCall, ...]
-    config_class: str = ""
+    root_config: str = ""  # key of the config's class, "" where the arguments are the config
+    configs: Mapping[str, ConfigTrace] = field(default_factory=dict)
     config_defaults: Mapping[str, Any] = field(default_factory=dict)
-    attribute_map: Mapping[str, str] = field(default_factory=dict)
     licences: tuple[str, ...] = ()  # leading comment blocks of the files reached
     probes: tuple[str, ...] = ()
     arguments: frozenset[str] = frozenset()  # names that some probe gave

@@ -1,91 +1,180 @@
-"""`ModelArgs`: the config fields that the port reads, and the checks of what it takes for granted."""
+"""`ModelArgs`: the config fields that the port reads, and the checks of what it takes for granted.
+
+A config that holds configs becomes a dataclass for each class of them; a check stands in the dataclass whose fields
+it reads.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from portwright.codegen.emit.configs import seen_by, title
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
 from portwright.codegen.trace import Trace
 
-HEAD = """@dataclass
-class ModelArgs:
-"""
 FROM_DICT = """
     @classmethod
-    def from_dict(cls, config: dict) -> "ModelArgs":
+    def from_dict(cls, config: dict) -> "{title}":
 {merge}        names = {{f.name for f in fields(cls)}}
         return cls(**{{k: v for k, v in config.items() if k in names}})
 """
+SHARED = '''
+class Config:
+    """What a config.json holds, by name; fields that the port does not read are left out."""
+
+    @classmethod
+    def from_dict(cls, config: dict):
+        names = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in config.items() if k in names})
+'''
+MERGE = '        config = {**config, **config.get("kwargs", {})}\n'
+
+
+@dataclass
+class Holder:
+    """One dataclass to be written."""
+
+    key: str  # of the config class, "" for the root's
+    names: dict[str, None] = field(default_factory=dict)
+    checks: dict[str, Assumption] = field(default_factory=dict)  # test over `self` -> what it guards
 
 
 def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[str]]:
-    """The text of the dataclass, and the names from dataclasses and typing that it needs."""
+    """The text of the dataclasses, and the names from dataclasses and typing that they need."""
     trace = work.program.trace
-    checks = {a.config: a for a in assumptions if a.checked == "construction"}
-    names = dict.fromkeys(work.facts.config)
-    for config in checks:
-        for node in ast.walk(ast.parse(config)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-                names[node.attr] = None
+    found = {"": Holder("")}
+    for key, name in work.facts.config:
+        found.setdefault(key, Holder(key)).names[name] = None
+    place_checks(trace, found, assumptions)
+    ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"}
+    texts = [text_of(trace, holder, found, needs) for holder in ordered]
+    return "\n\n".join(([SHARED] if len(texts) > 1 else []) + texts), needs
+
+
+def place_checks(trace: Trace, found: dict[str, Holder], assumptions: Iterable[Assumption]) -> None:
+    """Give each check to the dataclass whose fields it reads."""
+    by_title = {title(trace, key): key for key in ("", *trace.configs) if key != trace.root_config}
+    for a in assumptions:
+        if a.checked != "construction":
+            continue
+        for where, check in seen_by(trace, a.config).items():
+            key = by_title.get(where, "")
+            holder = found.setdefault(key, Holder(key))
+            holder.checks[check] = a
+            for node in ast.walk(ast.parse(check, mode="eval")):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                    holder.names[node.attr] = None
+
+
+def inner_first(trace: Trace, found: Mapping[str, Holder]) -> list[str]:
+    """The dataclasses so that each comes after those that it holds; the root is last."""
+    out: list[str] = []
+
+    def add(key: str) -> None:
+        held = trace.configs.get(key or trace.root_config)
+        for child in held.children.values() if held is not None else ():
+            inner = "" if child == trace.root_config else child
+            if inner in found and inner != key and inner not in out:
+                add(inner)
+        if key not in out:
+            out.append(key)
+
+    for key in found:
+        if key:
+            add(key)
+    out = [key for key in out if key]
+    return [*out, ""]
+
+
+def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: set[str]) -> str:
+    """One dataclass."""
+    name = title(trace, holder.key)
+    nested = nested_fields(trace, holder, found)
     required, optional = [], []
-    for name in names:
-        default, known = default_of(trace, name)
-        kind = type_of(trace, name, default)
+    for q in holder.names:
+        if q in nested:
+            needs.add("field")
+            optional.append(f"    {q}: {nested[q]} = field(default_factory=dict)")
+            continue
+        default, known = default_of(trace, holder.key, q)
+        kind = type_of(trace, holder.key, q, default)
         if not known:
-            required.append(f"    {name}: {kind}")
+            required.append(f"    {q}: {kind}")
         elif isinstance(default, (list, dict)):
             needs.add("field")
-            optional.append(f"    {name}: {kind} = field(default_factory=lambda: {default!r})")
+            optional.append(f"    {q}: {kind} = field(default_factory=lambda: {default!r})")
         else:
-            optional.append(f"    {name}: {kind} = {ast.unparse(literal(default))}")
+            optional.append(f"    {q}: {kind} = {ast.unparse(literal(default))}")
         if "Any" in kind:
             needs.add("Any")
-    optional.append("    quantization: dict | None = None")
-    text = HEAD + "\n".join([*required, *optional]) + "\n"
-    if checks:
-        text += post_init(checks)
-    merge = '        config = {**config, **config.get("kwargs", {})}\n'
-    text += FROM_DICT.format(merge=merge if trace.config_style == "kwargs" else "")
-    return text, needs
+    if not holder.key:
+        optional.append("    quantization: dict | None = None")
+    shared = len(found) > 1
+    head = f"@dataclass\nclass {name}{'(Config)' if shared else ''}:\n"
+    text = head + "\n".join([*required, *optional] or ["    pass"]) + "\n"
+    if holder.checks or nested:
+        text += post_init(holder.checks, nested)
+    if not shared:
+        text += FROM_DICT.format(title=name, merge=MERGE if trace.config_style == "kwargs" else "")
+    return text
 
 
-def default_of(trace: Trace, name: str) -> tuple[Any, bool]:
+def nested_fields(trace: Trace, holder: Holder, found: Mapping[str, Holder]) -> dict[str, str]:
+    """The fields that hold a config of their own: field -> dataclass."""
+    held = trace.configs.get(holder.key or trace.root_config)
+    if held is None:
+        return {}
+    children = {q: "" if key == trace.root_config else key for q, key in held.children.items()}
+    return {q: title(trace, children[q]) for q in holder.names if q in children and children[q] in found}
+
+
+def default_of(trace: Trace, key: str, name: str) -> tuple[Any, bool]:
     """The library's default of a field; a field without one is required."""
-    if name in trace.config_defaults:
-        value = trace.config_defaults[name]
+    defaults = trace.configs[key].defaults if key else trace.config_defaults
+    if name in defaults:
+        value = defaults[name]
         return (value, True) if isinstance(value, (bool, int, float, str, type(None), list, dict)) else (None, False)
     return None, False
 
 
-def type_of(trace: Trace, name: str, default: Any) -> str:
+def saved_values(trace: Trace, key: str, name: str) -> list[Any]:
+    """What the observed configs say for a field; nothing for those that leave it out."""
+    if key:
+        return [s[name] for s in trace.configs[key].saved if name in s]
+    configs = [{**m.config, **m.config.get("kwargs", {})} for m in trace.models]
+    return [c[name] for c in configs if name in c]
+
+
+def type_of(trace: Trace, key: str, name: str, default: Any) -> str:
     """The annotation of a field, from its default and the values seen."""
-    values = [default] + [m.config.get(name, m.config.get("kwargs", {}).get(name)) for m in trace.models]
-    kinds = {type(v).__name__ for v in values if v is not None}
+    seen = saved_values(trace, key, name)
+    kinds = {type(v).__name__ for v in (default, *seen) if v is not None}
     kinds = {"list" if k == "tuple" else k for k in kinds}
     if "float" in kinds:
         kinds.discard("int")
     if not kinds:
         return "Any"
     shown = " | ".join(sorted(kinds))
-    optional = (default is None and name in trace.config_defaults) or any(
-        name in m.config and m.config[name] is None for m in trace.models
-    )
+    optional = (default is None and default_of(trace, key, name)[1]) or any(v is None for v in seen)
     return f"{shown} | None" if optional else shown
 
 
-def post_init(checks: Mapping[str, Assumption]) -> str:
-    """Refuse, at construction, a config that the port was not generated for."""
+def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str]) -> str:
+    """Make the inner dataclasses, and refuse, at construction, a config that the port was not generated for."""
     lines = ["\n    def __post_init__(self):"]
+    for name, kind in nested.items():
+        lines.append(f"        if isinstance(self.{name}, dict):")
+        lines.append(f"            self.{name} = {kind}.from_dict(self.{name})")
     for config, a in checks.items():
-        test = config if not a.value else f"not ({config})"
-        test = simplified(config) if a.value else test
-        flags = list(dict.fromkeys(re.findall(r"self\.(\w+)", config)))
+        test = simplified(config) if a.value else config
+        flags = list(dict.fromkeys(re.findall(r"self\.([\w.]+)", config)))
         shown = ", ".join(f"{f}={{self.{f}!r}}" for f in flags)
         lines.append(f"        if {test}:")
         lines.append(f'            raise ValueError(f"this port was generated without what {shown} needs")')

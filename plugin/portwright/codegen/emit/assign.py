@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, cast
 
+from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.names import attribute_name, holder_classes
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
@@ -64,8 +65,8 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
         return []  # nothing reads it
     if scope.kinds(t.value) != {"config"}:
         raise HoleError("an attribute of another object is assigned")
-    field = scope.program.trace.attribute_map.get(t.attr, t.attr)
-    if field not in scope.facts.config:
+    field = field_of(scope, t.value, t.attr)
+    if not {(key, field) for key in config_keys(scope, t.value)} & set(scope.facts.config):
         return []
     return [ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value))]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import cast
 
+from portwright.codegen.emit.configs import config_demands, field_of, holds
 from portwright.codegen.emit.construct import construct
 from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.names import dtype, is_standard
@@ -81,11 +82,10 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
     if not isinstance(title, ast.Constant) or not isinstance(title.value, str):
         raise HoleError("getattr with a computed name")
     if scope.kinds(n.args[0]) == {"config"}:
-        field = scope.program.trace.attribute_map.get(title.value, title.value)
+        field = field_of(scope, n.args[0], title.value)
         config = scope.expr(n.args[0])
-        known = any(field in m.config for m in scope.program.trace.models)
-        if known:
-            return ask(ast.Attribute(config, field, ast.Load()), Demand("config", field))
+        if holds(scope, n.args[0], field):
+            return ask(ast.Attribute(config, field, ast.Load()), *config_demands(scope, n.args[0], field))
         if len(n.args) > 2:
             return scope.expr(n.args[2])
     return scope.expr(ast.copy_location(attribute_like(n, title.value), n))

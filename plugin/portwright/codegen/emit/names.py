@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import mlx.nn as nn
 
+from portwright.codegen.emit.configs import config_demands
 from portwright.codegen.emit.provenance import config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
@@ -210,7 +211,7 @@ def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     if scope.program.trace.config_style == "explicit":
         return explicit_config_read(scope, node, field)
     config = scope.expr(node.value)
-    return ask(ast.Attribute(config, field, ast.Load()), Demand("config", field))
+    return ask(ast.Attribute(config, field, ast.Load()), *config_demands(scope, node.value, field))
 
 
 def explicit_config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from portwright.codegen.emit.configs import field_of, holder
 from portwright.codegen.quote import literal
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def config_field(scope: Scope, node: ast.Attribute) -> str:
     """The ModelArgs field that `config.x` reads, "" when the object is no config."""
     if scope.kinds(node.value) != {"config"}:
         return ""
-    return scope.program.trace.attribute_map.get(node.attr, node.attr)
+    return field_of(scope, node.value, node.attr)
 
 
 def is_nested_config(scope: Scope) -> bool:
@@ -122,7 +123,7 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
         seen = scope.seen(node)
         return literal(seen.consts[0]) if seen.const else None
     if field:
-        return ast.Attribute(ast.Name("self", ast.Load()), field, ast.Load())
+        return ast.Attribute(holder(scope, node.value), field, ast.Load())
     if isinstance(node.value, ast.Name) and node.value.id == scope.self_name and scope.trace.owner:
         return own_attribute(scope, node.attr, depth)
     return None

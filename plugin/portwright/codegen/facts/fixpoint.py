@@ -56,7 +56,7 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
         called=facts.called | {d.a for d in of(demands, "call")},
         classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),
-        config=ordered(facts.config, (d.a for d in of(demands, "config"))),
+        config=ordered(facts.config, ((d.b or "", d.a) for d in of(demands, "config"))),
     )
 
 
@@ -80,5 +80,5 @@ def grouped(used: dict[str, frozenset[int]], groups: list[Demand]) -> dict[str, 
     return used
 
 
-def ordered(old: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:
+def ordered(old: tuple[K, ...], new: Iterable[K]) -> tuple[K, ...]:
     return tuple(dict.fromkeys((*old, *new)))

@@ -49,7 +49,7 @@ class Facts:
     origins: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # arguments over config fields
     called: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
-    config: tuple[str, ...] = ()
+    config: tuple[tuple[str, str], ...] = ()  # (key of the config class, "" for the root's; field)
 
     def reads(self, lineage: tuple[str, ...], attribute: str) -> bool:
         """Whether an attribute of a class is read anywhere."""

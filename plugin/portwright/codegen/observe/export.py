@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import inspect
-import json
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from portwright.codegen.observe.configs import config_traces, jsonable, root_config
 from portwright.codegen.observe.modules import Paths, model_trace
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.recorder import Reached, Recorder
@@ -21,14 +21,6 @@ from portwright.codegen.source import licence_of
 from portwright.codegen.trace import ClassTrace, FunctionTrace, GlobalRef, ModelTrace, SampleCall, Trace
 
 PLAIN = (bool, int, float, str, type(None))
-
-
-def jsonable(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def global_ref(value: Any, recorder: Recorder) -> GlobalRef:
@@ -172,7 +164,6 @@ def make_trace(
     )
     files = dict.fromkeys(f.file for f in functions.values() if f.entered)
     licences = dict.fromkeys(licence_of(recorder.sources.texts[f]) for f in files if f in recorder.sources.texts)
-    config_class = getattr(cls, "config_class", None)
     return Trace(
         reference=reference,
         root=class_key(cls),
@@ -184,9 +175,9 @@ def make_trace(
         functions=functions,
         models=model_traces,
         samples=sample_calls(sampler, paths),
-        config_class=config_class.__name__ if config_class is not None else "",
+        root_config=root_config(models),
+        configs=config_traces(models),
         config_defaults=config_defaults(cls),
-        attribute_map=dict(getattr(config_class, "attribute_map", None) or {}),
         licences=tuple(x for x in licences if x),
         probes=tuple(probes),
         arguments=arguments,

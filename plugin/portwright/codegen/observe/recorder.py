@@ -14,9 +14,11 @@ from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
 from portwright.codegen.observe.samples import Sampler
-from portwright.codegen.observe.seeing import Seeing
+from portwright.codegen.observe.seeing import Seeing, is_config
 from portwright.codegen.source import parse_function
 from portwright.codegen.trace import Callee
+
+FACTORIES = frozenset({"from_config", "_from_config"})  # class methods of libraries that take a config object
 
 
 class Reached:
@@ -86,6 +88,7 @@ class Recorder:
         self.by_function: dict[types.FunctionType, Reached | None] = {}
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
+        self.factories: dict[tuple[Any, type], type | None] = {}
 
     # -- probes, called as __portwright__.<name>(index, ...) ------------------------------------------------
 
@@ -135,7 +138,7 @@ class Recorder:
         s = r.node(number)
         if len(kwargs) > len(named):
             s.starred |= set(kwargs) - set(named)
-        s.callees[self.callee(function)] = None
+        s.callees[self.callee(self.constructed(function, args, kwargs) or function)] = None
         for value in (*args, *kwargs.values()):
             if isinstance(value, (types.FunctionType, types.MethodType)):
                 self.meet(value)
@@ -145,6 +148,19 @@ class Recorder:
             self.mark(index, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
         s.see(result)
         return result
+
+    def constructed(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
+        """The class that a library's factory makes of a config; its constructor is reached before it runs for good."""
+        if getattr(function, "__name__", "") not in FACTORIES or not args or not is_config(args[0]):
+            return None
+        target = resolve(function)
+        if target.function is not None and is_rewritten(target.function):
+            return None
+        key = (target.cls, type(args[0]))
+        if key not in self.factories:
+            made = function(*args, **kwargs)  # seen by nobody: only then is the class known
+            self.factories[key] = type(made) if isinstance(made, torch.nn.Module) else None
+        return self.factories[key]
 
     # -- reaching -------------------------------------------------------------------------------------------
 

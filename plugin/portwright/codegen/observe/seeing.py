@@ -44,6 +44,7 @@ class Seeing:
         self.keys: set[str] = set()
         self.fields: tuple[str, ...] = ()
         self.types: dict[str, type] = {}
+        self.configs: set[str] = set()
         self.modules: dict[int, torch.nn.Module] = {}
         self.callees: dict[Callee, None] = {}
         self.truth: set[bool] = set()
@@ -90,6 +91,7 @@ class Seeing:
             self.keys |= {k for k, x in value.items() if x is not None and k not in CACHE_FIELDS}
         elif is_config(value):
             self.kinds.add("config")
+            self.configs.add(class_key(type(value)))
         elif isinstance(value, torch.dtype):
             self.kinds.add("dtype")
             self.dtypes.add(str(value).removeprefix("torch."))
@@ -136,6 +138,7 @@ class Seeing:
             keys=frozenset(self.keys),
             fields=self.fields,
             types=frozenset(self.types),
+            configs=frozenset(self.configs),
             paths=tuple(sorted(path_of(m) for m in self.modules.values())),
             callees=tuple(self.callees),
             truth=frozenset(self.truth),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.emit.configs import config_demands
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
@@ -55,7 +56,8 @@ def causal(op: Operation) -> ast.expr:
     if positions is not None:
         made.keywords.append(ast.keyword("position_ids", positions))
     if op.name == "create_sliding_window_causal_mask":
-        window = ask(quote("c.sliding_window", c=op["config"]), Demand("config", "sliding_window"))
+        read = quote("c.sliding_window", c=op["config"])
+        window = ask(read, *config_demands(op.scope, op.raw["config"], "sliding_window"))
         made.keywords.append(ast.keyword("window", window))
     return ask(made, Demand("snippet", "make_causal_mask"))
 
