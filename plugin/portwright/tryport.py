@@ -16,6 +16,7 @@ from typing import Any
 
 from . import canonical
 from .errors import ExitCode, PortError, Problem
+from .runtimes import left_out
 from .verify.blame import blame, failing
 from .workers import Event, run_worker
 
@@ -68,6 +69,7 @@ def run_try(
     out: Path | None = None,
     *,
     seed: int = 0,
+    runtime: str = "standalone",
     on_event: OnEvent | None = None,
 ) -> TryResult:
     """Try one reference, `module:Class` or a transformers model type; `out` keeps a port that stands alone.
@@ -81,7 +83,7 @@ def run_try(
     with tempfile.TemporaryDirectory(prefix="portwright-") as scratch:
         work = Path(scratch)
         try:
-            _stages(result, settings, inputs, seed, work, on_event)
+            _stages(result, settings, inputs, seed, runtime, work, on_event)
         except PortError as error:
             result.problems = [asdict(problem) for problem in error.problems]
             if error.code == ExitCode.NOT_BUILT:
@@ -95,25 +97,37 @@ def run_try(
 
 
 def _stages(
-    result: TryResult, config: dict[str, Any], inputs: Path | None, seed: int, work: Path, on_event: OnEvent | None
+    result: TryResult,
+    config: dict[str, Any],
+    inputs: Path | None,
+    seed: int,
+    runtime: str,
+    work: Path,
+    on_event: OnEvent | None,
 ) -> None:
     """Run the stages, each in a process of its own, until one ends the try."""
     port, golden = work / "port", work / "golden"
     probes = None if inputs is None else [str(inputs.resolve())]
     with _timed(result, "observe"):
         job: dict[str, Any] = {"reference": result.reference, "configs": [config], "seed": seed, "probes": probes}
-        run_worker(
-            "portwright.codegen.observe", {**job, "overrides": {}, "out": str(work / "trace")}, on_event=on_event
-        )
+        job |= {"overrides": {}, "runtime": runtime, "out": str(work / "trace")}
+        run_worker("portwright.codegen.observe", job, on_event=on_event)
     with _timed(result, "generate"):
-        job = {"trace": str(work / "trace"), "out": str(port), "runtime": "standalone", "licence": None}
+        job = {"trace": str(work / "trace"), "out": str(port), "runtime": runtime, "licence": None}
         made = run_worker("portwright.codegen.generate", job, on_event=on_event, mlx=True)
     result.classes, result.lines, result.holes = made["classes"], made["lines"], made["holes"]
     with _timed(result, "reference"):
         job = {"reference": result.reference, "config": str(port / "config.json"), "mode": "redraw", "seed": seed}
         run_worker(
             "portwright.verify.capture",
-            {**job, "probes": probes, "varied": inputs is not None, "dtypes": ["float32"], "out": str(golden)},
+            {
+                **job,
+                "overrides": left_out(runtime),
+                "probes": probes,
+                "varied": inputs is not None,
+                "dtypes": ["float32"],
+                "out": str(golden),
+            },
             on_event=on_event,
         )
     shutil.copyfile(golden / "reference.safetensors", port / "reference.safetensors")

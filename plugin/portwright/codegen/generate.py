@@ -36,13 +36,14 @@ def canonical(value: Any) -> str:
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Generate model.py, config.json and portmap.json under `out`."""
     folder, out = Path(job["trace"]), Path(job["out"])
-    if job.get("runtime", "standalone") != "standalone":
+    runtime = job.get("runtime", "standalone")
+    if runtime not in ("standalone", "mlx-lm"):
         raise PortError(
-            Problem("runtime", f"{job['runtime']!r} is not generated yet", 'use "standalone"'), ExitCode.USAGE
+            Problem("runtime", f"{runtime!r} is no runtime", 'use "standalone" or "mlx-lm"'), ExitCode.USAGE
         )
     trace = read_trace(folder / "trace.json")
     samples: Any = mx.load(str(folder / "samples.safetensors"))
-    program = Program(trace)
+    program = Program(trace, runtime)
     work = solve(program, prove(program, samples, frozenset(job.get("without", ()))))
     command = job.get("command") or f"portwright try {trace.reference}"
     text = file_text(work, command, job.get("licence"))
@@ -59,7 +60,8 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         found.append({"where": trace.reference, "reason": reason, "source": trace.entry})
     out.mkdir(parents=True, exist_ok=True)
     publish(out / "model.py", text)
-    publish(out / "config.json", canonical(dict(trace.models[0].config)))
+    model_file = {"model_file": "model.py"} if runtime == "mlx-lm" else {}
+    publish(out / "config.json", canonical({**trace.models[0].config, **model_file}))
     publish(out / "portmap.json", canonical(portmap(work, text, found, taken)))
     return {
         "classes": text.count("\nclass "),

@@ -10,6 +10,7 @@ from portwright.codegen.emit.work import Work
 from portwright.codegen.facts.returns import returns_of
 from portwright.codegen.layout import to_last_perm
 from portwright.codegen.program import Function, Program
+from portwright.codegen.runtime.caches import is_cache, is_cached
 from portwright.codegen.trace import ModuleTrace
 from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 
@@ -136,6 +137,8 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     for name in done.kept:
         seen = trace.params.get(name)
         item: Entry = {"name": name}
+        if seen is not None and is_cached(program) and is_cache(program, seen):
+            item["none"] = True
         if seen is not None and seen.tags == {"cl"} and len(seen.ranks) == 1:
             item["perm"] = list(to_last_perm(next(iter(seen.ranks))))
         args.append(item)

@@ -44,8 +44,9 @@ class Function:
 class Program:
     """All functions and classes of one trace."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, runtime: str = "standalone") -> None:
         self.trace = trace
+        self.runtime = runtime
         self.functions: dict[str, Function] = {
             fid: Function(f, parse_function(f.source), comments_of(f.source)) for fid, f in trace.functions.items()
         }

@@ -13,6 +13,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="a config.json as the library saves it (default: the class's own)")
     parser.add_argument("--inputs", type=Path, help="a safetensors file of tensors by argument name (default: drawn)")
     parser.add_argument("--out", type=Path, help="keep the port here, with the inputs and answers of the reference")
+    parser.add_argument(
+        "--runtime", choices=("standalone", "mlx-lm"), default="standalone", help="whose conventions the port follows"
+    )
     parser.add_argument("--seed", type=int, default=0, help="what the weights are drawn from (default: 0)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, all else on stderr")
 
@@ -20,7 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..tryport import TryResult, run_try
 
-    result: TryResult = run_try(args.reference, args.config, args.inputs, args.out, seed=args.seed, on_event=_show)
+    result: TryResult = run_try(
+        args.reference, args.config, args.inputs, args.out, seed=args.seed, runtime=args.runtime, on_event=_show
+    )
     print(result.to_json() if args.json else _text(result))
     return int(result.exit_code)
 

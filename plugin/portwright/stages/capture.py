@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import ComponentSpec
+from ..runtimes import left_out
 from ..workers import run_worker
 from .bind import NAMES
 from .codegen import reference_inputs
@@ -27,6 +28,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "the reference class": component.reference,
             "the weights of the reference": digest(weights),
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
+            **({"the runtime": port.spec.runtime} if left_out(port.spec.runtime) else {}),
             **reference_inputs(component.reference, port.origin),
         }
 
@@ -44,7 +46,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "seed": 0,
             "dtype": "float32",
             "probes": None,
-            "overrides": port.skill.probes.get(component.name, {}),
+            "overrides": {**left_out(port.spec.runtime), **port.skill.probes.get(component.name, {})},
             "path": str(port.spec.directory.resolve()),
             "out": str(golden.resolve()),
         }

@@ -43,6 +43,7 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "seed": 0,
             "probes": None,
             "overrides": port.skill.probes.get(component.name, {}),
+            "runtime": port.spec.runtime,
             "out": str(trace.resolve()),
             "path": str(port.spec.directory.resolve()),
         }

@@ -16,6 +16,7 @@ from portwright.codegen.emit.configs import seen_by, title
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
+from portwright.codegen.runtime.root import config_fields
 from portwright.codegen.trace import Trace
 
 FROM_DICT = """
@@ -48,13 +49,14 @@ class Holder:
 def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[str]]:
     """The text of the dataclasses, and the names from dataclasses and typing that they need."""
     trace = work.program.trace
-    found = {"": Holder("")}
+    cached = work.program.runtime == "mlx-lm"
+    found = {"": Holder("", dict.fromkeys(config_fields(work) if cached else ()))}
     for key, name in work.facts.config:
         found.setdefault(key, Holder(key)).names[name] = None
     place_checks(trace, found, assumptions)
     ordered = [found[k] for k in inner_first(trace, found)]
-    needs = {"dataclass", "fields"}
-    texts = [text_of(trace, holder, found, needs) for holder in ordered]
+    needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
+    texts = [text_of(trace, holder, found, needs, cached and not holder.key) for holder in ordered]
     return "\n\n".join(([SHARED] if len(texts) > 1 else []) + texts), needs
 
 
@@ -93,8 +95,8 @@ def inner_first(trace: Trace, found: Mapping[str, Holder]) -> list[str]:
     return [*out, ""]
 
 
-def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: set[str]) -> str:
-    """One dataclass."""
+def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: set[str], of_mlx_lm: bool) -> str:
+    """One dataclass; `of_mlx_lm`: the root's under mlx-lm, whose base class reads a config.json."""
     name = title(trace, holder.key)
     nested = nested_fields(trace, holder, found)
     required, optional = [], []
@@ -114,10 +116,11 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
             optional.append(f"    {q}: {kind} = {ast.unparse(literal(default))}")
         if "Any" in kind:
             needs.add("Any")
-    if not holder.key:
+    if not holder.key and not of_mlx_lm:
         optional.append("    quantization: dict | None = None")
-    shared = len(found) > 1
-    head = f"@dataclass\nclass {name}{'(Config)' if shared else ''}:\n"
+    shared = len(found) > 1 or of_mlx_lm
+    base = "(BaseModelArgs)" if of_mlx_lm else "(Config)" if shared else ""
+    head = f"@dataclass\nclass {name}{base}:\n"
     text = head + "\n".join([*required, *optional] or ["    pass"]) + "\n"
     if holder.checks or nested:
         text += post_init(holder.checks, nested)

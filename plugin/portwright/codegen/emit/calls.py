@@ -15,6 +15,7 @@ from portwright.codegen.emit.units import unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import literal
+from portwright.codegen.runtime.caches import cache_call, is_cache_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.apply import apply_row, is_library_row
 
@@ -57,6 +58,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     activation = activation_value(scope, n)
     if activation is not None:
         return activation
+    if is_cache_call(scope, n, callee):
+        return cache_call(scope, n, callee)
     if callee.torch or is_library_row(callee):
         return apply_row(scope, n, callee)
     if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.runtime.root import renamed_arguments, root_methods
 from portwright.codegen.trace import FunctionTrace
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
@@ -38,9 +39,10 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
             defaults.append(default)
     vararg = ast.arg(done.vararg) if done.vararg else None
     body = with_comments(done.body, function)
+    cached = work.program.runtime == "mlx-lm"
     if root_init:
-        body = [*body, *quantize_call()]
-    return ast.FunctionDef(
+        body = with_args(body) if cached else [*body, *quantize_call()]
+    made = ast.FunctionDef(
         work.function_title(done.fid),
         ast.arguments([], arguments, vararg, [], [], None, defaults),
         body or [ast.Pass()],
@@ -48,6 +50,13 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         None,
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
+    return renamed_arguments(made) if cached and done.fid == work.program.trace.entry else made
+
+
+def with_args(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The constructor of an mlx-lm model keeps its arguments; quantization is mlx-lm's to apply."""
+    kept = ast.parse("self.args = config\nself.model_type = config.model_type").body
+    return [body[0], *kept, *body[1:]]
 
 
 def quantize_call() -> list[ast.stmt]:
@@ -181,6 +190,8 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     body: list[ast.stmt] = [function_node(work, f) for f in methods if f.body or f.fid.endswith("__init__")]
     if cls == program.trace.root and not any(f.fid == program.trace.init for f in methods):
         body.insert(0, root_init(cls))
+    if cls == program.trace.root and program.runtime == "mlx-lm":
+        body += root_methods(work)
     base = next((b for b in program.lineage(cls)[1:] if b in owners), "")
     torch_base = program.torch_base(cls)
     if base:

@@ -10,6 +10,7 @@ from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_last, transpose
 from portwright.codegen.quote import quote
+from portwright.codegen.runtime.caches import is_none_test
 
 
 @expression(ast.Constant)
@@ -121,6 +122,9 @@ def unary(scope: Scope, node: ast.expr) -> ast.expr:
 @expression(ast.Compare)
 def compare(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Compare, node)
+    of_cache = is_none_test(scope, n)
+    if of_cache is not None:
+        return of_cache
     values = [scope.expr(n.left), *[scope.expr(c) for c in n.comparators]]
     if scope.is_last(node):
         rank = scope.rank(node)

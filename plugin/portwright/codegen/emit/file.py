@@ -36,6 +36,24 @@ SNIPPETS = {
     dtype = inputs_embeds.dtype
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 ''',
+    "cached_tokens": '''def cached_tokens(cache):
+    """How many tokens a cache has seen; the rows of a padded batch differ, which needs positions by row."""
+    if isinstance(cache.offset, mx.array):
+        raise ValueError("this port computes one position for all rows: it takes no cache of a padded batch")
+    return cache.offset
+''',
+    "first_cache": '''def first_cache(cache, layer_types, kind):
+    """The cache of the first layer of this kind, None where there is none."""
+    return next((c for c, t in zip(cache, layer_types) if t == kind), None)
+''',
+    "additive_mask": '''def additive_mask(inputs_embeds, cache, window_size=None):
+    """A mask to be added to attention scores, of whatever the cache holds."""
+    mask = create_attention_mask(inputs_embeds, cache, window_size=window_size, return_array=True)
+    dtype = inputs_embeds.dtype
+    if mask is None:
+        return mx.array(0.0, dtype)
+    return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
+''',
     "quantize": '''def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}
@@ -52,14 +70,22 @@ SNIPPETS = {
 }
 
 
+# What a port with the runtime "mlx-lm" may import, by module.
+MLX_LM = {
+    "mlx_lm.models.base": {"BaseModelArgs", "create_attention_mask", "scaled_dot_product_attention"},
+    "mlx_lm.models.cache": {"KVCache", "RotatingKVCache"},
+}
+
+
 def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
     """The generated module."""
-    trace = work.program.trace
+    trace, trace_runtime = work.program.trace, work.program.runtime
     arguments, needs = model_args(work, assumptions(work))
     parts = definitions(work)
     demands = [d for f in work.done.values() for d in f.demands]
     snippets = dict.fromkeys([d.a for d in demands if d.kind == "snippet"])
-    snippets["quantize"] = None
+    if trace_runtime == "standalone":
+        snippets["quantize"] = None
     body = "\n\n\n".join([arguments, *[SNIPPETS[s] for s in snippets], *parts])
     imports = import_lines(body, needs, {d.a for d in demands if d.kind == "import"})
     source = f"{trace.reference} of {trace.library}" if trace.library else trace.reference
@@ -86,7 +112,10 @@ def import_lines(body: str, needs: set[str], asked: set[str]) -> str:
     plain = sorted(x for x in standard if x.startswith("import "))
     from_ = sorted(x for x in standard if x.startswith("from "))
     mlx = ["import mlx.core as mx"] if "mx" in names else []
-    return "\n".join([*plain, *from_, "", *mlx, "import mlx.nn as nn"])
+    lm = [
+        f"from {module} import {', '.join(used)}" for module, given in MLX_LM.items() if (used := sorted(given & names))
+    ]
+    return "\n".join([*plain, *from_, "", *mlx, "import mlx.nn as nn", *lm])
 
 
 def holes(work: Work) -> list[Hole]:

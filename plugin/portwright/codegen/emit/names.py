@@ -18,6 +18,7 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
+from portwright.codegen.runtime.caches import cache_name
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
 # Attributes of torch's own layers that MLX's have too, under the same name.
@@ -66,6 +67,9 @@ def concrete_classes(program: Program, owner: str) -> list[str]:
 @expression(ast.Name)
 def name(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Name, node)
+    cache = cache_name(scope, n)
+    if cache is not None:
+        return cache
     if n.id in scope.folded:
         return literal(scope.folded[n.id])
     emptied = empty_variadic(scope, n)

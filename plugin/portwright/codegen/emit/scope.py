@@ -67,6 +67,7 @@ class Scope:
         self.in_function = 0  # depth of nested functions
         self.random_is_zero = 0  # inside a parameter's initial value
         self.result_vars: dict[str, tuple[str, ...]] = {}
+        self.cache_in_loop = ""  # the cache's name inside the loop over layers
 
     @property
     def program(self) -> Program:

@@ -12,6 +12,7 @@ from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
 from portwright.codegen.layout import to_first
+from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 
 def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -158,6 +159,8 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     validation = bool(other) and all(is_refusal(s) for s in other)
     if validation and decision.assumption.checked == "construction":
         return out  # the reference itself refuses such a config
+    if validation and is_cached(scope.program) and asks_what_is_given(scope, n.test):
+        return out  # mlx-lm gives tokens together with their embeddings
     if validation and not any(isinstance(s, ast.Raise) for s in other):
         return out  # a warning
     check = refuse(scope, n, decision.guard, other if validation else [])
@@ -167,6 +170,15 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if validation and decision.guard is None:
         return out
     return [check, *out]
+
+
+def asks_what_is_given(scope: Scope, test: ast.expr) -> bool:
+    """Whether a test asks of arguments only whether they are None."""
+    names = {x.id for x in ast.walk(test) if isinstance(x, ast.Name)}
+    compares = [x for x in ast.walk(test) if isinstance(x, ast.Compare)]
+    others = any(isinstance(x, (ast.Call, ast.Attribute, ast.Subscript)) for x in ast.walk(test))
+    is_none = all(isinstance(x.ops[0], (ast.Is, ast.IsNot)) for x in compares)
+    return bool(compares) and is_none and names <= set(scope.params) and not others
 
 
 def two_sided(scope: Scope, n: ast.If, test: ast.expr) -> list[ast.stmt]:
@@ -237,12 +249,18 @@ def while_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 @statement(ast.For)
 def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     n = cast(ast.For, node)
+    cache = cache_of_loop(scope.program, scope.function, n) if is_cached(scope.program) else ""
     scope.nested += 1
+    scope.cache_in_loop = cache
     body = block(scope, n.body)
+    scope.cache_in_loop = ""
     scope.nested -= 1
     if n.orelse:
         raise HoleError("for ... else")
-    return [counted(ast.For(target(scope, n.target), scope.expr(n.iter), body, []))] if body else []
+    made = ast.For(target(scope, n.target), scope.expr(n.iter), body, [])
+    if cache:
+        made = with_layer_caches(scope, n, made)
+    return [counted(made)] if body else []
 
 
 def counted(loop: ast.For) -> ast.For:

@@ -16,6 +16,8 @@ from portwright.codegen.holes import Assumption, Hole
 from portwright.codegen.idioms.proofs import Norm, Proofs
 from portwright.codegen.program import Program
 from portwright.codegen.quote import loads, stores
+from portwright.codegen.runtime.attention import with_cached_attention
+from portwright.codegen.runtime.caches import none_at_first
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.sweep import swept
@@ -136,14 +138,14 @@ class Work:
         self.started.add(fid)
         scope = self.scope(fid)
         replaced = self.proofs.body_of(scope)
-        body = replaced if replaced is not None else swept(block(scope, scope.tree.body))
+        body = replaced if replaced is not None else swept(none_at_first(scope) + block(scope, scope.tree.body))
         if scope.trace.name == "__init__":
             body = with_config_values(scope, self.with_registered(scope, body))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
         finished.demands = list(demands_in(body)) + unpack_demands(body)
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)
-        body = without_copies(swept(body))
+        body = with_cached_attention(scope, without_copies(swept(body)))
         finished.body = body
         finished.kept = self.kept_parameters(scope, body)
         vararg = scope.tree.args.vararg

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from portwright.codegen.observe import cached
 from portwright.codegen.observe.export import make_trace
 from portwright.codegen.observe.layouts import TagLayouts
 from portwright.codegen.observe.recorder import Recorder, SourceIndex
@@ -31,11 +32,16 @@ def observe(
     seed: int,
     given: Sequence[Probe] | None,
     overrides: Mapping[str, Any],
+    runtime: str = "standalone",
 ) -> tuple[Trace, Sampler]:
-    """Run the reference on every config and observed probe, until the set of channels-last values is stable."""
+    """Run the reference on every config and observed probe, until the set of channels-last values is stable.
+
+    With the runtime "mlx-lm" it is run with and without a key-value cache instead.
+    """
     cls = load_class(reference)
+    cache = cached.cache_argument(cls, reference) if runtime == "mlx-lm" else ""
     probes: list[list[Probe]] = []
-    for config in configs:
+    for config in configs if not cache else ():
         model = build(reference, config, seed)
         redraw(model, seed)
         every = list(given) if given else make_probes(model, config, overrides)
@@ -45,7 +51,7 @@ def observe(
         wanted: set[tuple[str, int]] = set()
         recorder = Recorder(promoted, Sampler(), SourceIndex())
         try:
-            models = run_all(cls, reference, configs, seed, probes, recorder, wanted)
+            models = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
         finally:
             recorder.restore()
         if wanted <= promoted:
@@ -54,6 +60,8 @@ def observe(
     saved = [saved_config(m, c) for m, c in zip(models, configs, strict=True)]
     names = list(dict.fromkeys(p.name for group in probes for p in group))
     given_names = frozenset(k for group in probes for p in group for k in (*p.tensors, *p.kwargs))
+    if cache:
+        names, given_names = ["cached"], frozenset({*cached.GIVEN, cache})
     return make_trace(reference, cls, models, saved, recorder, names, given_names), recorder.sampler
 
 
@@ -65,8 +73,9 @@ def run_all(
     probes: Sequence[Sequence[Probe]],
     recorder: Recorder,
     wanted: set[tuple[str, int]],
+    cache: str,
 ) -> list[torch.nn.Module]:
-    """Build and run every model under the recorder."""
+    """Build and run every model under the recorder; `cache` names the argument of a run with a key-value cache."""
     for function in (python_function(cls.__init__), python_function(cls.forward)):
         if function is not None:
             recorder.reach(function)
@@ -75,13 +84,17 @@ def run_all(
         model = build(reference, config, seed)
         redraw(model, seed + index)
         models.append(model)
-        for probe in probes[index]:
+        calls = [(p.name, p.arguments()) for p in probes[index]] if not cache else []
+        for n, group in enumerate(cached.runs(model, cache, seed + index) if cache else ()):
+            calls += [(f"cached {n}", arguments) for arguments in group]
+        for name, arguments in calls:
             with torch.no_grad(), TagLayouts(wanted):
                 try:
-                    model(**probe.arguments())
+                    model(**arguments)
                 except Exception as error:
-                    where = f"{reference}, probe {probe.name}"
-                    problem = Problem(where, f"the reference failed: {type(error).__name__}: {error}")
+                    problem = Problem(
+                        f"{reference}, probe {name}", f"the reference failed: {type(error).__name__}: {error}"
+                    )
                     raise PortError(problem, ExitCode.NOT_BUILT) from error
     return models
 
@@ -92,7 +105,12 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         sys.path.insert(0, job["path"])
     given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
     trace, sampler = observe(
-        job["reference"], job["configs"], int(job.get("seed", 0)), given, job.get("overrides") or {}
+        job["reference"],
+        job["configs"],
+        int(job.get("seed", 0)),
+        given,
+        job.get("overrides") or {},
+        job.get("runtime", "standalone"),
     )
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)

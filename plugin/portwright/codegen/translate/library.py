@@ -9,6 +9,8 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, quote
+from portwright.codegen.runtime import masks
+from portwright.codegen.runtime.caches import is_cached
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
 LIBRARY_ROWS: dict[str, Row] = {}
@@ -44,6 +46,8 @@ MASK = (
 @row("create_causal_mask create_sliding_window_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS)
 def causal(op: Operation) -> ast.expr:
     """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
+    if is_cached(op.scope.program):
+        return masks.causal(op)
     for name in ("or_mask_function", "and_mask_function", "block_sequence_ids", "cache"):
         if op.get(name) is not None and op.kinds(name) != {"none"}:
             raise HoleError(f"a causal mask with {name}")
@@ -66,6 +70,17 @@ def causal(op: Operation) -> ast.expr:
 def chunking(op: Operation) -> ast.expr:
     """Chunking saves memory and changes no number."""
     return ast.Call(op["forward_fn"], list(op.star), [])
+
+
+@row("slice_logits_to_keep", "hidden_states logits_to_keep", Layout.AWARE, LIBRARY_ROWS)
+def kept_logits(op: Operation) -> ast.expr:
+    """The last positions, or all of them for 0."""
+    kept = op.value("logits_to_keep")
+    if kept == 0 and op.kinds("logits_to_keep") == {"int"}:
+        return op["hidden_states"]
+    if op.kinds("logits_to_keep") != {"int"}:
+        raise HoleError("positions of logits that are not a number")
+    return quote("h[:, -n:]", h=op["hidden_states"], n=op["logits_to_keep"])
 
 
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)

@@ -24,6 +24,9 @@ def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any)
     given = []
     for argument in entry.get("args", []):
         name = argument["name"]
+        if argument.get("none"):
+            given.append(None)
+            continue
         if name not in call.args:
             break  # left at its default, and so must be those behind it
         try:

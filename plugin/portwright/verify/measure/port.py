@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from portwright import canonical, schema
 from portwright.errors import ExitCode, PortError, Problem
+from portwright.runtimes import MLX_LM_ARGUMENTS
 from portwright.verify import tree
 
 Array = NDArray[Any]
@@ -80,7 +82,10 @@ class Port:
 
     def declare(self) -> nn.Module:
         """A new model as its code declares it, with no weights loaded; raises PortError when it cannot be built."""
-        return _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(self.config)))
+        model = _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(self.config)))
+        if "model_file" in self.config and "quantization" in self.config:
+            quantize(model, self.config["quantization"], self.stored())
+        return cast(nn.Module, model)
 
     def load(self) -> nn.Module:
         """A model with the port's weights as they are stored, ready to run."""
@@ -95,6 +100,18 @@ class Port:
     def stored(self) -> dict[str, mx.array]:
         """The stored tensors by key."""
         return {k: v for file in weight_files(self.folder) for k, v in read_safetensors(file).items()}
+
+
+def quantize(model: nn.Module, quantization: Mapping[str, Any], weights: Mapping[str, mx.array]) -> None:
+    """Make the layers quantized that a checkpoint holds quantized, as mlx-lm does when it loads a model."""
+
+    def chosen(path: str, module: nn.Module) -> Any:
+        if path in quantization:
+            return quantization[path]
+        return hasattr(module, "to_quantized") and f"{path}.scales" in weights
+
+    options = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}
+    nn.quantize(model, **options, class_predicate=chosen)
 
 
 def _filled(model: nn.Module, weights: Mapping[str, mx.array], folder: Path, dtype: Any = None) -> nn.Module:
@@ -160,9 +177,16 @@ def observed(model: nn.Module, after: OnCall) -> Iterator[None]:
                 del cls.__call__
 
 
+def argument_titles(model: nn.Module) -> Mapping[str, str]:
+    """What a model calls the reference's arguments where it calls them otherwise: mlx-lm has names of its own."""
+    taken = inspect.signature(type(model).__call__).parameters
+    return {k: v for k, v in MLX_LM_ARGUMENTS.items() if k not in taken and v in taken}
+
+
 def run(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Any:
     """Call the whole model on numpy inputs and evaluate its result."""
-    result = model(**{k: to_mlx(v, dtype) for k, v in tensors.items()}, **kwargs)
+    titles = argument_titles(model)
+    result = model(**{titles.get(k, k): to_mlx(v, dtype) for k, v in tensors.items()}, **kwargs)
     mx.eval(list(named_outputs(result).values()))
     return result
 
