@@ -32,7 +32,7 @@ def runs(model: torch.nn.Module, argument: str, seed: int) -> Iterator[list[dict
     cache; a prefill that is longer than a sliding window.
     """
     config: Any = model.config
-    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    embeddings: Any = model.get_input_embeddings()
     vocabulary = embeddings.weight.shape[0]
     generator = torch.Generator().manual_seed(seed)
 
