@@ -20,14 +20,15 @@ class SourceRef:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One entry of a safetensors header; `start` and `end` are byte offsets into the file's data section."""
+    """One tensor of a weight file's header; `start` and `end` are byte offsets into the file's data section."""
 
     key: str
-    dtype: str  # safetensors code: "F32", "BF16", "I64", ...
+    dtype: str  # safetensors code of what a reader is given: "F32", "BF16", "I64", ...
     shape: tuple[int, ...]
     file: str  # path inside the snapshot
     start: int
     end: int
+    packed: str = ""  # the type of the blocks that the bytes are, for a quantized tensor of a GGUF file: "Q4_1"
 
 
 @dataclass(frozen=True)

@@ -188,10 +188,10 @@ def _refused(name: str, faults: list[str]) -> PortError:
 
 
 class TensorFile:
-    """A checked, memory-mapped safetensors file; use it as a context manager."""
+    """A checked, memory-mapped weight file; use it as a context manager. Without a `header` it is safetensors."""
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        self.header = read_header(path, name)
+    def __init__(self, path: Path, name: str | None = None, header: Header | None = None) -> None:
+        self.header = header if header is not None else read_header(path, name)
         self.path = path
         self._stream = path.open("rb")
         self.mapped = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -31,6 +31,7 @@ class Output:
     dtype: str
     how: Quantization | None
     entries: tuple[Entry, ...]
+    kept: bool = False  # `how` is the source's own: its blocks are repacked, not rounded again
 
     @property
     def size(self) -> int:
@@ -138,7 +139,8 @@ def _unit(move: Move, binding: Binding, wide: str | None, recipe: Recipe | None,
             )
         how = recipe.of(target.key, target.shape, code) if recipe else None
         entries = how.entries(target.key, target.shape, code) if how else [Entry(target.key, code, target.shape)]
-        outputs.append(Output(target, code, how, tuple(entries)))
+        kept = how is not None and recipe is not None and recipe.kept
+        outputs.append(Output(target, code, how, tuple(entries), kept))
     return Unit(move, tuple(outputs))
 
 
@@ -178,4 +180,5 @@ def _described(unit: Unit, binding: Binding) -> dict[str, Any]:
         "from": [[info.file, info.dtype, list(info.shape), info.start] for info in headers],
         "to": [[e.key, e.dtype, list(e.shape)] for output in unit.outputs for e in output.entries],
         "how": [output.how.to_json() if output.how else None for output in unit.outputs],
+        **({"kept": True} if any(output.kept for output in unit.outputs) else {}),
     }

@@ -7,8 +7,9 @@ numpy cannot express as a view must be held whole, which is one tensor.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import DTYPES
+from ..gguf.blocks import dequantize
 from ..rules.ops import Op, Restore, Shape
 from ..tensorfile import TensorFile
 from .cast import cast
@@ -124,12 +126,37 @@ class Reshaped:
         return self.inner.whole().reshape(self.shape)
 
 
-Lazy = Leaf | Joined | Reshaped
+@dataclass(frozen=True)
+class Decoded:
+    """A tensor that a file holds as blocks: rows of bytes, decoded when they are read."""
+
+    raw: Array  # uint8, (..., bytes of a row)
+    code: str
+    shape: Shape
+    decode: Callable[[Array], Array]  # rows of bytes to rows of numbers
+
+    def blocks(self) -> Iterator[Array]:
+        rows = self.shape[0]
+        step = max(1, BLOCK * rows // max(1, prod(self.shape) * DTYPES[self.code].bits // 8))
+        for start in range(0, rows, step):
+            yield self.rows(start, min(rows, start + step))
+
+    def rows(self, start: int, stop: int) -> Array:
+        return self.decode(self.raw[start:stop]).reshape(-1, *self.shape[1:])
+
+    def whole(self) -> Array:
+        return self.rows(0, self.shape[0])
 
 
-def open_leaf(file: TensorFile, key: str) -> Leaf:
+Lazy = Leaf | Joined | Reshaped | Decoded
+
+
+def open_leaf(file: TensorFile, key: str) -> Leaf | Decoded:
     """A tensor of a file, not read yet. Types narrower than a byte appear as bytes, and can only be renamed."""
     info = file.header.tensors[key]
+    if info.packed:
+        raw = raw_blocks(file, key)
+        return Decoded(raw, info.dtype, info.shape, partial(dequantize, packed=info.packed))
     start, _ = file.span(key)
     kind = DTYPES[info.dtype].numpy or "uint8"
     raw = np.frombuffer(file.mapped, np.uint8, count=info.end - info.start, offset=start)
@@ -137,6 +164,14 @@ def open_leaf(file: TensorFile, key: str) -> Leaf:
     if DTYPES[info.dtype].numpy:
         array = array.reshape(info.shape)
     return Leaf(array, info.dtype, (file, start))
+
+
+def raw_blocks(file: TensorFile, key: str) -> Array:
+    """The bytes of a tensor of blocks by rows: (..., bytes of a row). Blocks never reach over a row's end."""
+    info = file.header.tensors[key]
+    start, _ = file.span(key)
+    raw = np.frombuffer(file.mapped, np.uint8, count=info.end - info.start, offset=start)
+    return raw.reshape(*info.shape[:-1], -1) if raw.size else raw.reshape(*info.shape[:-1], 0)
 
 
 def apply(op: Op, inputs: Sequence[Lazy]) -> list[Lazy]:

@@ -58,6 +58,7 @@ class Recipe:
     keep: tuple[str, ...] = ()
     layers: tuple[tuple[str, Quantization], ...] = ()
     modules: frozenset[str] | None = None  # those that can be quantized; None: every 2-D weight
+    kept: bool = False  # it is the source's own, whose blocks are not rounded again
 
     def of(self, key: str, shape: Shape, code: str) -> Quantization | None:
         """How the target `key` is quantized, None where it stays."""

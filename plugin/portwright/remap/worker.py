@@ -1,8 +1,8 @@
 """The remap worker: everything is checked, then every changed shard is written under a temporary name, then published.
 
 Job: {"moves": path of moves.json, "snapshot": folder, "out": folder, "dtype": "float32" | null, "quantize": null |
-{bits, group_size, mode, keep, layers, modules}, "shard_bytes": int, "weights": {source file: sha256},
-"keep": the `keep` of an earlier result, "hashes": ["sha256", "blake3"]}.
+{bits, group_size, mode, keep, layers, modules} | {source: true, keep}, "shard_bytes": int,
+"weights": {source file: sha256}, "keep": the `keep` of an earlier result, "hashes": ["sha256", "blake3"]}.
 Result: {"files": {name: {size, sha256, blake3}}, "keep": {...}, "written": [names], "parameters": n, "bytes": n,
 "quantization": object for config.json | null}.
 """
@@ -24,13 +24,15 @@ from ..publish import publish_text
 from ..rules.moves import Binding
 from ..tensorfile import TensorFile
 from ..tensorwriter import Entry, TensorWriter, Written, header_bytes, remove_leftovers
+from ..weightfile import open_file
 from ..workers import Emit
 from .circuits import run as run_circuit
 from .circuits import write
+from .kept import kept, kept_recipe
 from .layout import DROPPED, Shard, plan_shards, stored_sources
 from .lazy import Lazy, open_leaf
 from .pages import Pages
-from .quantize import parse_recipe, quantized
+from .quantize import Recipe, parse_recipe, quantized
 from .restore import restore_problems
 from .tally import Tally
 
@@ -47,8 +49,11 @@ class Sources:
     files: Mapping[str, TensorFile]
     pages: Pages
 
+    def file(self, key: str) -> TensorFile:
+        return self.files[self.binding.headers[key].file]
+
     def lazy(self, key: str) -> Lazy:
-        return open_leaf(self.files[self.binding.headers[key].file], key)
+        return open_leaf(self.file(key), key)
 
 
 def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
@@ -56,7 +61,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     out = Path(job["out"])
     body = json.loads(Path(job["moves"]).read_text(encoding="utf-8"))
     binding = Binding.from_json(body)
-    recipe = parse_recipe(job["quantize"]) if job.get("quantize") else None
+    recipe = recipe_of(job.get("quantize"), binding)
     files = _open_sources(binding, Path(job["snapshot"]))
     sources = Sources(binding, files, Pages(files.values()))
     shards = plan_shards(binding, job.get("dtype"), recipe, job["shard_bytes"], job.get("weights", {}))
@@ -87,6 +92,13 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         "bytes": sum(shard.size for shard in shards),
         "quantization": recipe.config(targets) if recipe else None,
     }
+
+
+def recipe_of(body: Mapping[str, Any] | None, binding: Binding) -> Recipe | None:
+    """How the port is quantized: not at all, as the source is itself, or anew."""
+    if not body:
+        return None
+    return kept_recipe(binding, body.get("keep", ())) if body.get("source") else parse_recipe(body)
 
 
 def _write_all(
@@ -124,7 +136,7 @@ def _open_sources(binding: Binding, snapshot: Path) -> dict[str, TensorFile]:
     problems: list[Problem] = []
     for name in sorted({info.file for info in binding.headers.values()}):
         try:
-            files[name] = TensorFile(snapshot / name, name)
+            files[name] = open_file(snapshot / name, name)
         except PortError as error:
             problems += error.problems
     for key, info in binding.headers.items():
@@ -143,6 +155,10 @@ def _fill(writer: TensorWriter, shard: Shard, sources: Sources) -> None:
             lazy = made[output.target.key]
             if output.how is None:
                 write(writer, lazy, output.dtype, sources.pages.add)
+            elif output.kept:
+                for array in kept(unit.move, output.target.key, sources):
+                    writer.write(array)
+                    sources.pages.add(array.nbytes)
             else:
                 for array in quantized(lazy, output.how, output.dtype):
                     writer.write(array)

@@ -80,6 +80,7 @@ class Binding:
         """The content of moves.json."""
         sources = {
             key: {"dtype": info.dtype, "shape": list(info.shape), "file": info.file, "offsets": [info.start, info.end]}
+            | ({"packed": info.packed} if info.packed else {})
             for key, info in self.headers.items()
         }
         return {
@@ -92,7 +93,9 @@ class Binding:
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> Binding:
         headers = {
-            key: TensorInfo(key, info["dtype"], tuple(info["shape"]), info["file"], *info["offsets"])
+            key: TensorInfo(
+                key, info["dtype"], tuple(info["shape"]), info["file"], *info["offsets"], info.get("packed", "")
+            )
             for key, info in body["sources"].items()
         }
         moves = tuple(map(Move.from_json, body["moves"]))

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from ..errors import ExitCode, PortError, Problem
 from ..records import Snapshot, SnapshotFile, SourceRef, TensorInfo
-from ..tensorfile import header_length, parse_header, read_header
+from ..tensorfile import header_length, parse_header
+from ..weightfile import GGUF, SUFFIXES, read_tensors
 from .backend import Backend, Listed, OpenSource, Peek, Say, Site
 from .digest import Digests, digest_file
 from .patterns import select
@@ -27,6 +28,7 @@ _THREADS = min(8, (os.cpu_count() or 1) + 2)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 TEXT_LIMIT = 256 << 10  # bytes of a small text; a tokenizer's vocabulary is not one
 _FIRST = 64 << 10  # bytes: most safetensors headers are shorter, so that one read is enough
+_GGUF_FIRST = 4 << 20  # bytes: a vocabulary stands in it
 INDEX_LIMIT = 32 << 20  # a shard index lists every key
 
 
@@ -53,13 +55,15 @@ def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
     with _told(ref, site), _locked(backend.home(ref, site)), backend.open(ref, site) as source:
         listing = source.listing
         texts = [path for path, entry in listing.items() if _is_small_text(path, entry.size)]
-        weights = [path for path in listing if path.endswith(".safetensors")]
+        weights = [path for path in listing if path.endswith(SUFFIXES)]
 
         def text(path: str) -> str:
             return source.read(path, 0, listing[path].size).decode("utf-8", "replace")
 
         def header(path: str) -> dict[str, TensorInfo]:
             size = listing[path].size
+            if path.endswith(GGUF):
+                return _gguf_tensors(source, path, size)
             first = source.read(path, 0, min(size, _FIRST))
             length = header_length(first, size, path)
             raw = first[8 : 8 + length]
@@ -69,6 +73,20 @@ def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
 
         files = tuple(sorted((path, entry.size) for path, entry in listing.items()))
         return Peek(ref, source.revision, files, _each(text, texts), _each(header, weights))
+
+
+def _gguf_tensors(source: OpenSource, path: str, size: int) -> dict[str, TensorInfo]:
+    """Read a GGUF header, whose length no field states: the front of the file, doubled until the header fits."""
+    from ..gguf import header as gguf_header
+
+    length = min(size, _GGUF_FIRST)
+    while True:
+        try:
+            return dict(gguf_header.parse_header(source.read(path, 0, length), size, path).tensors)
+        except gguf_header.Truncated:
+            if length >= min(size, gguf_header.MAX_HEADER):
+                raise PortError(Problem(path, "it ends inside its header", ""), ExitCode.SOURCE) from None
+            length = min(size, 2 * length)
 
 
 def _digests(
@@ -85,8 +103,8 @@ def _digests(
         found = _present(path, file, listed, bar)
         if found is None:
             found = source.place(path, bar.tick)
-        if path.endswith(".safetensors"):
-            read_header(file, path)  # a cut or hostile file is refused here, before any stage reads it
+        if path.endswith(SUFFIXES):
+            read_tensors(file, path)  # a cut or hostile file is refused here, before any stage reads it
         sidecar.set_stamp(path, file, found)
         return found
 

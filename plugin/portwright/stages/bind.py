@@ -75,12 +75,12 @@ def _what_moves(body: Mapping[str, Any]) -> Any:
 
 def read_headers(root: Path, files: list[str]) -> dict[str, TensorInfo]:
     """Read the headers of a checkpoint's files; raises PortError where a key stands in two files."""
-    from ..tensorfile import read_header
+    from ..weightfile import read_tensors
 
     headers: dict[str, TensorInfo] = {}
     problems = []
     for file in files:
-        for key, info in read_header(root / file, file).tensors.items():
+        for key, info in read_tensors(root / file, file).items():
             if key in headers:
                 problems.append(Problem(file, f"{key!r} also stands in {headers[key].file}", "the source is damaged"))
             headers[key] = info
@@ -123,4 +123,4 @@ def _over(base: Any, own: Any) -> Any:
 
 
 def _headers_digest(port: Port, component: ComponentSpec) -> list[Mapping[str, Any]]:
-    return [{"path": f["path"], "header": f["header_sha256"]} for f in port.weight_files(component)]
+    return [{"path": f["path"], "header": f["header_sha256"] or f["sha256"]} for f in port.weight_files(component)]
