@@ -161,4 +161,4 @@ def test_a_skill_folder_that_is_half_there_is_no_skill(repo: Path) -> None:
     (repo / "skills" / "draft").mkdir(parents=True)
     (repo / "skills" / "README.md").write_text("x")
 
-    assert set(available(repo)) == {"bert", "generic"}
+    assert set(available(repo)) == {"bert", "generic", "llama"}

@@ -77,7 +77,8 @@ def _with_fifth_bit(start: int) -> _Blocks:
 
     def codes(blocks: Array) -> Array:
         high = np.unpackbits(blocks[:, start : start + 4], axis=1, bitorder="little")
-        return _nibbles(start + 4)(blocks) | (high << np.uint8(4))
+        both: Array = _nibbles(start + 4)(blocks) | (high << np.uint8(4))
+        return both
 
     return codes
 
