@@ -35,7 +35,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         except (ValueError, IndexError) as error:
             problems.append(Problem(f"portmap.json: {key}", f"its ops do not fit the reference's tensors: {error}"))
             continue
-        weights[key] = np.ascontiguousarray(made)
+        weights[key] = np.asarray(made, order="C")  # ascontiguousarray would make a scalar a vector
     if problems:
         raise PortError(problems, ExitCode.DIVERGED)
     out = Path(job["out"])

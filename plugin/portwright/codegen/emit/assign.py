@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.names import attribute_name, holder_classes
+from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.subscript import shape_of, subscript_slice
@@ -28,6 +29,8 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
         return assign_attribute(scope, t, value)
     if isinstance(t, (ast.Tuple, ast.List)):
         return [unpack(scope, t, value)]
+    if isinstance(t, ast.Name) and t.id in scope.parts:
+        return assign_parts(scope, t.id, cast(ast.Call, value))
     if isinstance(t, ast.Name) and t.id in scope.result_vars:
         return [ast.Assign([target(scope, t)], scope.work.call(scope, cast(ast.Call, value)))]
     translated = scope.expr(value)
@@ -51,6 +54,8 @@ def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast
 
 def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`self.x = value`, only where something reads it."""
+    if isinstance(t.value, ast.Name) and t.value.id in scope.parts:
+        return [ast.Assign([ast.Name(part_name(scope, t.value.id, t.attr), ast.Store())], scope.expr(value))]
     if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
         return assign_config(scope, t, value)
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):

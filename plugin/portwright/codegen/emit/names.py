@@ -11,6 +11,7 @@ from typing import Any, cast
 import mlx.nn as nn
 
 from portwright.codegen.emit.configs import config_demands
+from portwright.codegen.emit.parts import part, whole
 from portwright.codegen.emit.provenance import config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
@@ -88,6 +89,8 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
         and scope.reached_stores.get(n.id) == 1
     ):
         return ask(quote(f"config.{n.id}"), Demand("config", n.id))
+    if n.id in scope.parts:
+        return whole(scope, n.id)
     if n.id in scope.locals:
         if n.id in scope.result_vars and scope.results[scope.result_vars[n.id][0]].size > 0:
             return ask(ast.Name(n.id, ast.Load()), *[Demand("used", f, -1) for f in scope.result_vars[n.id]])
@@ -158,6 +161,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return literal(seen.consts[0])  # the port runs where MLX runs, and computes as the CPU does
     if n.attr == "training" and "module" in holder:
         return ast.Constant(False)
+    if isinstance(n.value, ast.Name) and n.value.id in scope.parts:
+        return part(scope, n.value.id, n.attr)
     if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
         return element(scope, n.value, scope.result_vars[n.value.id], n.attr)
     if isinstance(n.value, ast.Call) and "output" in holder:

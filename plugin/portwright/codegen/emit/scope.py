@@ -68,6 +68,9 @@ class Scope:
         self.random_is_zero = 0  # inside a parameter's initial value
         self.result_vars: dict[str, tuple[str, ...]] = {}
         self.cache_in_loop = ""  # the cache's name inside the loop over layers
+        self.parts: dict[str, Result] = {}  # names of results that have one local name for each element
+        inner = [n for n in ast.walk(self.tree) if isinstance(n, (ast.FunctionDef, ast.Lambda)) and n is not self.tree]
+        self.nested_reads = {x.id for n in inner for x in ast.walk(n) if isinstance(x, ast.Name)}
 
     @property
     def program(self) -> Program:

@@ -7,9 +7,11 @@ from typing import cast
 
 from portwright.codegen.emit.assign import assign, target
 from portwright.codegen.emit.effects import expression_statement
+from portwright.codegen.emit.parts import part
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.returns import Result
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
 from portwright.codegen.layout import to_first
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
@@ -321,6 +323,8 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     result = scope.results.get(fid)
     if result is None:
         return [ast.Return(outward(scope, value))]
+    if isinstance(value, ast.Name):
+        return [returned_parts(scope, value, result)]
     elements = returned_elements(scope, value)
     used = scope.work.used(fid)
     if elements is None:
@@ -331,6 +335,18 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if len(out) == 1:
         return [ast.Return(out[0])]
     return [ast.Return(ast.Tuple(out, ast.Load()) if out else None)]
+
+
+def returned_parts(scope: Scope, value: ast.Name, result: Result) -> ast.Return:
+    """`return out` of a name that has one local name for each element."""
+    if value.id not in scope.parts:
+        raise HoleError(f"the result {value.id} is returned whole, and used otherwise")
+    if scope.is_root_entry and "cl" in scope.seen(value).element_tags:
+        raise HoleError("a channels-last value inside a result that is returned whole")
+    out = [part(scope, value.id, i) for i in range(result.size) if i in scope.work.used(scope.trace.fid)]
+    if len(out) == 1:
+        return ast.Return(out[0])
+    return ast.Return(ast.Tuple(out, ast.Load()) if out else None)
 
 
 def outward(scope: Scope, value: ast.expr) -> ast.expr:

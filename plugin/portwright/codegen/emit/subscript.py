@@ -7,6 +7,7 @@ from typing import cast
 
 from portwright.codegen.emit.modules import activation_value
 from portwright.codegen.emit.names import item
+from portwright.codegen.emit.parts import part as part_of
 from portwright.codegen.emit.results import element, element_of_call, result_callees
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.holes import HoleError
@@ -47,6 +48,8 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     index = n.slice
     if isinstance(index, (ast.Constant, ast.UnaryOp)):
         key = plain(index)
+        if isinstance(n.value, ast.Name) and n.value.id in scope.parts:
+            return part_of(scope, n.value.id, key)
         if isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
             return element(scope, n.value, scope.result_vars[n.value.id], key)
         if isinstance(n.value, ast.Call) and result_callees(scope, n.value):

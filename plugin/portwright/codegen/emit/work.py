@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from portwright.codegen.emit.calls import emit_call
+from portwright.codegen.emit.parts import held_apart
 from portwright.codegen.emit.results import result_variables
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.statements import block
@@ -67,7 +68,8 @@ class Work:
         found = self.scopes.get(fid)
         if found is None:
             found = self.scopes[fid] = Scope(self, self.program.functions[fid])
-            found.result_vars = result_variables(found)
+            found.parts = held_apart(found)
+            found.result_vars = {k: v for k, v in result_variables(found).items() if k not in found.parts}
             fold_parameters(found)
         return found
 

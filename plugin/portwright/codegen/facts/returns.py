@@ -64,9 +64,50 @@ def result_of(function: Function, known: dict[str, Result]) -> Result | None:
     return first if all(r == first for r in results) else None
 
 
+def name_result(function: Function, name: str, known: dict[str, Result]) -> Result | None:
+    """The result that a local name always holds; None where it is bound in any other way."""
+    values = assigned(function, name)
+    if not values or any(isinstance(v, ast.Name) for v in values):
+        return None
+    results = [value_result(function, v, known) for v in values]
+    first = results[0]
+    if first is None or any(r != first for r in results):
+        return None
+    return first if set(fields_set(function, name)) <= set(first.keys) else None
+
+
+def assigned(function: Function, name: str) -> list[ast.expr]:
+    """The values of a local name's assignments that ran; empty where a loop, a call or an unpacking binds it too."""
+    values: list[ast.expr] = []
+    stores = 0
+    for node in ast.walk(function.tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            if node.targets[0].id == name:
+                stores += 1
+                values += [node.value] if ran(function, node.value) else []
+        elif isinstance(node, ast.arg) and node.arg == name:
+            return []
+    names = [n for n in ast.walk(function.tree) if isinstance(n, ast.Name) and n.id == name]
+    return values if sum(isinstance(n.ctx, ast.Store) for n in names) == stores else []
+
+
+def fields_set(function: Function, name: str) -> list[str]:
+    """Fields that are assigned on the object that a local name holds."""
+    return [
+        n.attr
+        for n in ast.walk(function.tree)
+        if isinstance(n, ast.Attribute)
+        and isinstance(n.ctx, ast.Store)
+        and isinstance(n.value, ast.Name)
+        and n.value.id == name
+    ]
+
+
 def value_result(function: Function, value: ast.expr, known: dict[str, Result]) -> Result | None:
     """The result that one returned expression gives."""
     seen = function.seen(value)
+    if isinstance(value, ast.Name):
+        return name_result(function, value.id, known)
     if isinstance(value, ast.Tuple):
         return None if any(isinstance(e, ast.Starred) for e in value.elts) else Result(len(value.elts))
     if not isinstance(value, ast.Call):

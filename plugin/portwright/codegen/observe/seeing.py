@@ -88,7 +88,9 @@ class Seeing:
         elif is_output(value):
             self.kinds.add("output")
             self.fields = tuple(getattr(type(value), "__dataclass_fields__", {})) or tuple(value)
-            self.keys |= {k for k, x in value.items() if x is not None and k not in CACHE_FIELDS}
+            held = {k: x for k, x in value.items() if x is not None and k not in CACHE_FIELDS}
+            self.keys |= set(held)
+            self.see_elements(tuple(held.values()))
         elif is_config(value):
             self.kinds.add("config")
             self.configs.add(class_key(type(value)))
@@ -116,13 +118,17 @@ class Seeing:
             else "tuple"
         )
         self.lens.add(len(value))
+        self.see_elements(value)
+        if self.items is None and len(value) <= 16:
+            self.items = tuple(x if isinstance(x, PLAIN) else None for x in value)
+
+    def see_elements(self, value: tuple[Any, ...] | list[Any]) -> None:
+        """Remember the layout of each element."""
         tags = tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value)
         if self.element_tags is None:
             self.element_tags = tags
         elif self.element_tags != tags:
             self.element_tags = tuple(a if a == b else "mixed" for a, b in zip(self.element_tags, tags, strict=False))
-        if self.items is None and len(value) <= 16:
-            self.items = tuple(x if isinstance(x, PLAIN) else None for x in value)
 
     def frozen(self, path_of: Callable[[torch.nn.Module], str]) -> Seen:
         """The record of it all; `path_of` names a module instance."""

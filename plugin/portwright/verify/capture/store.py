@@ -18,7 +18,7 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         tensor = tensor.float()
     elif tensor.dtype == torch.complex128:
         tensor = tensor.to(torch.complex64)
-    return np.ascontiguousarray(tensor.resolve_conj().resolve_neg().cpu().numpy()).copy()
+    return np.array(tensor.resolve_conj().resolve_neg().cpu().numpy(), order="C")
 
 
 class TensorStore:
