@@ -67,6 +67,7 @@ class Scope:
         self.in_function = 0  # depth of nested functions
         self.random_is_zero = 0  # inside a parameter's initial value
         self.result_vars: dict[str, tuple[str, ...]] = {}
+        self.tests: list[ast.expr] = []  # of the branches that are being translated
         self.cache_in_loop = ""  # the cache's name inside the loop over layers
         self.parts: dict[str, Result] = {}  # names of results that have one local name for each element
         inner = [n for n in ast.walk(self.tree) if isinstance(n, (ast.FunctionDef, ast.Lambda)) and n is not self.tree]

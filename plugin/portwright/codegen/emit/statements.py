@@ -9,6 +9,7 @@ from portwright.codegen.emit.assign import assign, target
 from portwright.codegen.emit.effects import expression_statement
 from portwright.codegen.emit.parts import part
 from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.facts.returns import Result
@@ -76,25 +77,7 @@ def jump(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 
 @statement(ast.Raise)
 def raise_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
-    return [reference_error(scope, cast(ast.Raise, node))]
-
-
-def reference_error(scope: Scope, node: ast.Raise) -> ast.Raise:
-    """The reference's own error; its message loses what the port cannot compute."""
-    kind, message = "ValueError", ""
-    if isinstance(node.exc, ast.Call):
-        if isinstance(node.exc.func, ast.Name):
-            kind = node.exc.func.id
-        if node.exc.args and isinstance(node.exc.args[0], (ast.Constant, ast.JoinedStr)):
-            message = flat_message(node.exc.args[0])
-    return raise_error(kind if kind in ("ValueError", "TypeError", "NotImplementedError") else "ValueError", message)
-
-
-def flat_message(node: ast.expr) -> str:
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    parts = cast(ast.JoinedStr, node).values
-    return "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in parts)
+    return [reference_error(scope, cast(ast.Raise, node), scope.tests[-1] if scope.tests else None)]
 
 
 @statement(ast.Expr)
@@ -184,7 +167,9 @@ def asks_what_is_given(scope: Scope, test: ast.expr) -> bool:
 
 
 def two_sided(scope: Scope, n: ast.If, test: ast.expr) -> list[ast.stmt]:
+    scope.tests.append(n.test)
     body, orelse = block(scope, n.body), block(scope, n.orelse)
+    scope.tests.pop()
     if not body and not orelse:
         return []
     if not body:
@@ -202,17 +187,10 @@ def refuse(scope: Scope, n: ast.If, guard: ast.expr | None, validation: list[ast
     else:
         own = next((s for s in validation if isinstance(s, ast.Raise)), None)
         text = f"not ported: {ast.unparse(n.test)} was seen one way only"
-        error = reference_error(scope, own) if own is not None else raise_error("NotImplementedError", text)
+        error = reference_error(scope, own, n.test) if own is not None else raise_error("NotImplementedError", text)
         made = ast.If(guard, [error], [])
     made.origin = n.lineno  # type: ignore[attr-defined]
     return made
-
-
-def is_refusal(s: ast.stmt) -> bool:
-    """A statement that only raises or logs."""
-    if isinstance(s, ast.Raise):
-        return True
-    return isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and "warn" in ast.unparse(s.value.func)
 
 
 def has_effect(scope: Scope, s: ast.stmt) -> bool:

@@ -20,8 +20,10 @@ from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
 from portwright.codegen.runtime.caches import none_at_first
 from portwright.codegen.tidy.copies import without_copies
+from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.sweep import swept
+from portwright.codegen.tidy.unread import without_unread
 
 
 @dataclass
@@ -147,7 +149,7 @@ class Work:
         finished.demands = list(demands_in(body)) + unpack_demands(body)
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)
-        body = with_cached_attention(scope, without_copies(swept(body)))
+        body = with_cached_attention(scope, without_unread(without_copies(swept(folded(body)))))
         finished.body = body
         finished.kept = self.kept_parameters(scope, body)
         vararg = scope.tree.args.vararg

@@ -1,0 +1,88 @@
+"""Decide what became constant once parameters were folded: `None is not None`, `x ^ False`, `not True`."""
+
+from __future__ import annotations
+
+import ast
+
+
+def folded(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements with constant tests decided; a branch that is never taken goes, and may leave nothing."""
+    visitor = _Fold()
+    out: list[ast.stmt] = []
+    for s in body:
+        made = visitor.visit(s)
+        out += made if isinstance(made, list) else [made]
+    return out
+
+
+class _Fold(ast.NodeTransformer):
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if len(node.ops) != 1 or not isinstance(node.left, ast.Constant):
+            return node
+        right, op = node.comparators[0], node.ops[0]
+        if not isinstance(right, ast.Constant) or not isinstance(op, (ast.Is, ast.IsNot)):
+            return node
+        if node.left.value is not None and right.value is not None:
+            return node  # the identity of two numbers or texts is nobody's business
+        return ast.Constant((node.left.value is right.value) == isinstance(op, ast.Is))
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
+            return ast.Constant(not node.operand.value)
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        passing = isinstance(node.op, ast.And)
+        parts: list[ast.expr] = []
+        for value in node.values:
+            if is_bool(value):
+                if value.value == passing:  # type: ignore[attr-defined]
+                    continue
+                parts.append(value)
+                break
+            parts.append(value)
+        if not parts:
+            return ast.Constant(passing)
+        if len(parts) == 1:
+            # alone, an operand stands for itself only as a test, or where it was a truth value anyway
+            return parts[0] if len(node.values) == 1 or is_truth(parts[0]) else node
+        return ast.BoolOp(node.op, parts)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.BitXor):
+            return node
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            if is_bool(one) and is_truth(other):
+                return ast.UnaryOp(ast.Not(), other) if one.value else other  # type: ignore[attr-defined]
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            return node.body if node.test.value else node.orelse
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        self.generic_visit(node)
+        if not isinstance(node.test, ast.Constant):
+            return node
+        return node.body if node.test.value else node.orelse
+
+
+def is_bool(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, bool)
+
+
+def is_truth(node: ast.expr) -> bool:
+    """Whether an expression is always True or False."""
+    if isinstance(node, ast.Compare):
+        return all(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in node.ops)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not)
+    if isinstance(node, ast.BoolOp):
+        return all(map(is_truth, node.values))
+    return is_bool(node)
