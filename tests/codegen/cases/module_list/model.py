@@ -57,7 +57,7 @@ class Block(nn.Module):
 class Model(nn.Module):
     def __init__(self, config: ModelArgs):
         super().__init__()
-        self.blocks = [Block(config.dim, config.hidden) for i in range(config.depth)]
+        self.blocks = [Block(config.dim, config.hidden) for _ in range(config.depth)]
         self.norms = []
         for _ in range(config.depth):
             self.norms.append(nn.LayerNorm(config.dim))
