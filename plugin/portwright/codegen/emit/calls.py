@@ -73,6 +73,10 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
             return ast.Constant(0)
     if callee.name == "getattr" and callee.module == "builtins":
         return getattr_call(scope, n)
+    if isinstance(n.func, ast.Name) and any(
+        isinstance(s, ast.FunctionDef) and s.name == n.func.id for s in ast.walk(scope.tree) if s is not scope.tree
+    ):
+        return plain_call(scope, n)  # a function defined inside this one
     module = callee.module or "builtins"
     if is_standard(module) or module in PYTHON_TYPES:
         return plain_call(scope, n)

@@ -49,6 +49,7 @@ DROPPED = frozenset(
         "_propagate_attributes",
         "gradient_checkpointing_enable",
         "warn_if_padding_and_no_attention_mask",
+        "standardize_rope_params",
     ]
 )
 REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})

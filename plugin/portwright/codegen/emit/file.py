@@ -54,6 +54,15 @@ SNIPPETS = {
         return mx.array(0.0, dtype)
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 ''',
+    "dynamic_inv_freq": '''def dynamic_inv_freq(inv_freq, config, position_ids):
+    """Rotary frequencies whose base grows with the length, once that is past what the model was trained for."""
+    rope, trained = config.rope_parameters, config.max_position_embeddings
+    length = mx.maximum(mx.max(position_ids) + 1, trained)
+    dim = 2 * inv_freq.size
+    growth = rope["factor"] * length / trained - (rope["factor"] - 1)
+    base = rope["rope_theta"] * growth ** (dim / (dim - 2))
+    return 1.0 / base ** (mx.arange(0, dim, 2, dtype=mx.float32) / dim)
+''',
     "quantize": '''def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}
@@ -119,7 +128,10 @@ def import_lines(body: str, needs: set[str], asked: set[str]) -> str:
 
 
 def holes(work: Work) -> list[Hole]:
-    return [h for f in work.done.values() for h in f.holes]
+    """The holes of the functions that are in the file."""
+    trace = work.program.trace
+    emitted = {*work.facts.called, trace.entry, trace.init}
+    return [h for fid, f in work.done.items() if fid in emitted for h in f.holes]
 
 
 def assumptions(work: Work) -> list[Assumption]:

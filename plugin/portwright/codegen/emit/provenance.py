@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from portwright.codegen.emit.configs import field_of, holder
+from portwright.codegen.emit.configs import field_of, holder, holds
 from portwright.codegen.quote import literal
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
         return attribute(scope, node, depth)
     if isinstance(node, ast.Name):
         return name(scope, node, depth)
+    if isinstance(node, (ast.Subscript, ast.Call)):
+        item = config_item(scope, node, depth)
+        if item is not None:
+            return item
     if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Tuple, ast.List)):
         return compound(scope, node, depth)
     if (
@@ -75,6 +79,26 @@ def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
             args[1] = node.args[1]
         if all(a is not None for a in args):
             return ast.Call(node.func, [a for a in args if a is not None], [])
+    return None
+
+
+def config_item(scope: Scope, node: ast.Subscript | ast.Call, depth: int) -> ast.expr | None:
+    """`config.field["key"]`, `config.field.get("key", default)` and `getattr(config, "field", default)`."""
+    if isinstance(node, ast.Subscript):
+        if not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)):
+            return None
+        held = rewritten(scope, node.value, depth + 1)
+        return ast.Subscript(held, node.slice, ast.Load()) if held is not None else None
+    if node.keywords or not all(isinstance(a, ast.Constant) for a in node.args[-1:]):
+        return None
+    f = node.func
+    if isinstance(f, ast.Attribute) and f.attr == "get" and scope.kinds(f.value) == {"dict"} and node.args:
+        held = rewritten(scope, f.value, depth + 1)
+        return ast.Call(ast.Attribute(held, "get", ast.Load()), node.args, []) if held is not None else None
+    if isinstance(f, ast.Name) and f.id == "getattr" and len(node.args) == 3 and isinstance(node.args[1], ast.Constant):
+        title = str(node.args[1].value)
+        if scope.kinds(node.args[0]) == {"config"} and holds(scope, node.args[0], field_of(scope, node.args[0], title)):
+            return ast.Attribute(holder(scope, node.args[0]), field_of(scope, node.args[0], title), ast.Load())
     return None
 
 

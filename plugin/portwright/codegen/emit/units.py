@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from portwright.codegen.emit.chosen import choice_demands
 from portwright.codegen.emit.provenance import over_config
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -74,6 +75,7 @@ def unit_call(
     args, keywords = arguments(scope, n, given, kept, first)
     if function is None:
         function = callee_expression(scope, n, callees, first)
+        demands += choice_demands(scope, n.func)
     emitted = ask(ast.Call(function, args, keywords), *demands)
     out: ast.expr = emitted
     if not constructs:

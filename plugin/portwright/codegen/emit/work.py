@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from portwright.codegen.emit import attempts  # noqa: F401  (registers its statement)
 from portwright.codegen.emit.calls import emit_call
 from portwright.codegen.emit.parts import held_apart
 from portwright.codegen.emit.results import result_variables
@@ -24,6 +25,7 @@ from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.sweep import swept
 from portwright.codegen.tidy.unread import without_unread
+from portwright.codegen.translate.decorators import decorated
 
 
 @dataclass
@@ -142,7 +144,8 @@ class Work:
         self.started.add(fid)
         scope = self.scope(fid)
         replaced = self.proofs.body_of(scope)
-        body = replaced if replaced is not None else swept(none_at_first(scope) + block(scope, scope.tree.body))
+        made = none_at_first(scope) + decorated(scope, block(scope, scope.tree.body))
+        body = replaced if replaced is not None else swept(made)
         if scope.trace.name == "__init__":
             body = with_config_values(scope, self.with_registered(scope, body))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))

@@ -56,8 +56,16 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
         called=facts.called | {d.a for d in of(demands, "call")},
         classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),
-        config=ordered(facts.config, ((d.b or "", d.a) for d in of(demands, "config"))),
+        config=ordered(facts.config, config_fields(program, facts, work)),
     )
+
+
+def config_fields(program: Program, facts: Facts, work: Work) -> Iterable[tuple[str, str]]:
+    """The config fields that emitted functions read; those of one that nothing calls are not in the file."""
+    emitted = {*facts.called, program.trace.entry, program.trace.init}
+    for fid, f in work.done.items():
+        if fid in emitted or f.inlinable:
+            yield from ((d.b or "", d.a) for d in of(f.demands, "config"))
 
 
 def of(demands: Iterable[Demand], kind: str) -> list[Demand]:

@@ -83,7 +83,18 @@ def function_trace(reached: Reached, recorder: Recorder, paths: Paths) -> Functi
         globals=refs,
         defaults={k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)},
         starred=frozenset(reached.starred),
+        decorators=tuple(qualified(function, d) for d in reached.decorators),
     )
+
+
+def qualified(function: types.FunctionType, decorator: str) -> str:
+    """A decorator's qualified name, looked up where the function was written."""
+    first, *rest = decorator.split(".")
+    found = function.__globals__.get(first)
+    for attr in rest:
+        found = getattr(found, attr, None)
+    module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+    return f"{module}.{name}" if module and name else decorator
 
 
 def class_trace(cls: type) -> ClassTrace:

@@ -45,6 +45,7 @@ LEAF_FUNCTIONS = frozenset(
         "set_attention_backend",
         "set_use_memory_efficient_attention_xformers",
         "apply_chunking_to_forward",
+        "standardize_rope_params",
     }
 )
 

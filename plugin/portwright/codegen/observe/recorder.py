@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,16 +21,26 @@ from portwright.codegen.trace import Callee
 FACTORIES = frozenset({"from_config", "_from_config"})  # class methods of libraries that take a config object
 
 
+class Source(NamedTuple):
+    """A function's text, and where it stands."""
+
+    text: str
+    line: int
+    classes: tuple[str, ...]  # enclosing class names
+    decorators: tuple[str, ...]  # as written, arguments left out
+
+
 class Reached:
     """One instrumented function and what was seen in it."""
 
-    def __init__(self, function: types.FunctionType, source: str, line: int, classes: tuple[str, ...]) -> None:
+    def __init__(self, function: types.FunctionType, source: Source) -> None:
         self.function = function
         self.fid = function_key(function)
-        self.source = source
-        self.line = line
-        self.classes = classes  # enclosing class names
-        self.tree = parse_function(source)
+        self.source = source.text
+        self.line = source.line
+        self.classes = source.classes
+        self.decorators = source.decorators
+        self.tree = parse_function(source.text)
         self.nodes: dict[int, Seeing] = {}
         self.params: dict[str, Seeing] = {}
         self.entered = 0
@@ -48,10 +58,10 @@ class SourceIndex:
     """Finds a function's source text and its enclosing classes by file, name and first line."""
 
     def __init__(self) -> None:
-        self.files: dict[str, dict[tuple[str, int], tuple[str, int, tuple[str, ...]]]] = {}
+        self.files: dict[str, dict[tuple[str, int], Source]] = {}
         self.texts: dict[str, str] = {}
 
-    def find(self, function: types.FunctionType) -> tuple[str, int, tuple[str, ...]] | None:
+    def find(self, function: types.FunctionType) -> Source | None:
         path = function.__code__.co_filename
         if path not in self.files:
             try:
@@ -70,7 +80,8 @@ class SourceIndex:
             if isinstance(child, ast.FunctionDef):
                 first = min([child.lineno] + [d.lineno for d in child.decorator_list])
                 source = "".join(lines[child.lineno - 1 : child.end_lineno])
-                out[(child.name, first)] = (source, child.lineno, classes)
+                names = tuple(ast.unparse(d.func if isinstance(d, ast.Call) else d) for d in child.decorator_list)
+                out[(child.name, first)] = Source(source, child.lineno, classes, names)
                 self._walk(child, classes, lines, out)
             else:
                 inner = (*classes, child.name) if isinstance(child, ast.ClassDef) else classes
@@ -186,8 +197,7 @@ class Recorder:
         found = self.sources.find(function) if is_rewritten(function) else None
         if found is None:
             return None
-        source, line, classes = found
-        reached = Reached(function, source, line, classes)
+        reached = Reached(function, found)
         index = len(self.reached)
         self.reached.append(reached)
         code = instrumented_code(reached.tree, index, function)

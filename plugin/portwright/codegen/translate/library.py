@@ -8,7 +8,7 @@ from portwright.codegen.emit.configs import config_demands
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
-from portwright.codegen.quote import call, quote
+from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
 from portwright.codegen.runtime.caches import is_cached
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
@@ -116,3 +116,16 @@ def dispatch_attention(op: Operation) -> ast.expr:
     if mask is not None:
         made.keywords.append(ast.keyword("mask", mask))  # type: ignore[attr-defined]
     return quote("y.transpose(0, 2, 1, 3)", y=made)
+
+
+@row("slice_logits_to_keep", "hidden_states logits_to_keep", Layout.OPAQUE, LIBRARY_ROWS)
+def last_positions(op: Operation) -> ast.expr:
+    """The positions whose logits are wanted: 0 for all, the last n, or those that a tensor names."""
+    x, keep = op["hidden_states"], op["logits_to_keep"]
+    if op.kinds("logits_to_keep") == {"int"}:
+        return x if plain(keep) == 0 else quote("x[:, -n:]", x=x, n=keep)
+    if op.kinds("logits_to_keep") != {"tensor"} or "bool" in op.scope.seen(op.raw["logits_to_keep"]).dtypes:
+        raise HoleError("logits of positions that a boolean mask picks")
+    if op.rank("logits_to_keep") == 1:
+        return quote("x[:, n]", x=x, n=keep)
+    return quote("mx.take_along_axis(x, n[..., None], axis=1)", x=x, n=keep)
