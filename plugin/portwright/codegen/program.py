@@ -36,6 +36,16 @@ class Function:
         a = self.tree.args
         return [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
 
+    @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the source tree, which no stage changes."""
+        return tuple(ast.walk(self.tree))
+
+    @functools.cached_property
+    def parents(self) -> Mapping[ast.AST, ast.AST]:
+        """The node that each node is a part of."""
+        return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
+
     @property
     def is_method(self) -> bool:
         return self.trace.binding in ("method", "property")
@@ -100,7 +110,7 @@ class Program:
     @functools.cached_property
     def stored_attributes(self) -> frozenset[str]:
         """Attribute names that reached code assigns anywhere; any other is a constant of its class."""
-        nodes = (n for f in self.functions.values() for n in ast.walk(f.tree))
+        nodes = (n for f in self.functions.values() for n in f.nodes)
         return frozenset(n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
 
     @functools.cached_property
@@ -108,7 +118,7 @@ class Program:
         """Config fields that reached code assigns: what they were at construction says nothing later."""
         out = set()
         for f in self.functions.values():
-            for n in ast.walk(f.tree):
+            for n in f.nodes:
                 if (
                     isinstance(n, ast.Attribute)
                     and isinstance(n.ctx, ast.Store)

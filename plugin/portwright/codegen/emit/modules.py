@@ -116,7 +116,7 @@ def chosen_by_config(scope: Scope, f: ast.expr) -> Assumption | None:
     if not fid:
         return None
     inner = scope.work.scope(fid)
-    for s in ast.walk(inner.tree):
+    for s in inner.function.nodes:
         if not (
             isinstance(s, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == f.attr for t in s.targets)
         ):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
@@ -17,7 +18,7 @@ from portwright.codegen.holes import HoleError
 def held_apart(scope: Scope) -> dict[str, Result]:
     """The local names whose results are taken apart: only fields, elements and whole returns are read."""
     function = scope.function
-    parents = {child: parent for parent in ast.walk(scope.tree) for child in ast.iter_child_nodes(parent)}
+    parents = scope.function.parents
     found: dict[str, Result] = {}
     for name in sorted(scope.locals - set(scope.params)):
         values = assigned(function, name)
@@ -26,7 +27,7 @@ def held_apart(scope: Scope) -> dict[str, Result]:
         result = name_result(function, name, dict(scope.results))
         if result is None or not result.size or name in scope.nested_reads:
             continue
-        reads = [n for n in ast.walk(scope.tree) if is_read(n, name) and scope.seen(n).n]
+        reads = [n for n in scope.function.nodes if is_read(n, name) and scope.seen(n).n]
         whole = [n for n in reads if isinstance(parents[n], ast.Return) or is_inside_output(scope, n, parents)]
         built = any(not result_callees(scope, v) for v in values)
         if (built or whole or fields_set(function, name)) and all(
@@ -40,7 +41,7 @@ def is_read(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
 
 
-def is_inside_output(scope: Scope, node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+def is_inside_output(scope: Scope, node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
     """Whether the whole result becomes a field of another model output: a tuple in a tuple."""
     parent = parents[node]
     call = parents[parent] if isinstance(parent, ast.keyword) else parent

@@ -161,7 +161,7 @@ def own_attribute(scope: Scope, attr: str, depth: int) -> ast.expr | None:
     inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
     values = [
         s.value
-        for s in ast.walk(inner.tree)
+        for s in inner.function.nodes
         if isinstance(s, ast.Assign) and any(is_self_attribute(inner, t, attr) for t in s.targets)
     ]
     return rewritten(inner, values[0], depth + 1) if len(values) == 1 else None
@@ -192,7 +192,7 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         return ast.parse(text, mode="eval").body if text != "?" else None
     values = [
         s.value
-        for s in ast.walk(scope.tree)
+        for s in scope.function.nodes
         if isinstance(s, ast.Assign)
         and len(s.targets) == 1
         and isinstance(s.targets[0], ast.Name)

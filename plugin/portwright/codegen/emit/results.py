@@ -29,8 +29,8 @@ def result_variables(scope: Scope) -> dict[str, tuple[str, ...]]:
     """Local names that only ever hold such results, and are only ever taken apart."""
     found: dict[str, tuple[str, ...]] = {}
     stores: dict[str, int] = {}
-    parents = {child: parent for parent in ast.walk(scope.tree) for child in ast.iter_child_nodes(parent)}
-    for node in ast.walk(scope.tree):
+    parents = scope.function.parents
+    for node in scope.function.nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if isinstance(node.value, ast.Call) and scope.seen(node.value).n:
@@ -38,7 +38,7 @@ def result_variables(scope: Scope) -> dict[str, tuple[str, ...]]:
                 if fids and found.get(name, fids) == fids:
                     found[name] = fids
                     stores[name] = stores.get(name, 0) + 1
-    for node in ast.walk(scope.tree):
+    for node in scope.function.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in found and scope.seen(node).n:
             parent = parents[node]
             index = isinstance(parent, ast.Subscript) and isinstance(parent.slice, (ast.Constant, ast.UnaryOp))

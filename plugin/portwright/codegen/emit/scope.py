@@ -60,9 +60,9 @@ class Scope:
         self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
         self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now
         self.vararg = ""
-        self.locals = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        self.locals |= {a.arg for n in ast.walk(self.tree) if isinstance(n, ast.arguments) for a in all_args(n)}
-        self.locals |= {n.name for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)} - {self.tree.name}
+        self.locals = {n.id for n in function.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        self.locals |= {a.arg for n in function.nodes if isinstance(n, ast.arguments) for a in all_args(n)}
+        self.locals |= {n.name for n in function.nodes if isinstance(n, ast.FunctionDef)} - {self.tree.name}
         self.nested = 0
         self.in_function = 0  # depth of nested functions
         self.random_is_zero = 0  # inside a parameter's initial value
@@ -70,7 +70,7 @@ class Scope:
         self.tests: list[ast.expr] = []  # of the branches that are being translated
         self.cache_in_loop = ""  # the cache's name inside the loop over layers
         self.parts: dict[str, Result] = {}  # names of results that have one local name for each element
-        inner = [n for n in ast.walk(self.tree) if isinstance(n, (ast.FunctionDef, ast.Lambda)) and n is not self.tree]
+        inner = [n for n in function.nodes if isinstance(n, (ast.FunctionDef, ast.Lambda)) and n is not self.tree]
         self.nested_reads = {x.id for n in inner for x in ast.walk(n) if isinstance(x, ast.Name)}
 
     @property
@@ -196,7 +196,7 @@ def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:
         if k.arg is None and isinstance(made, ast.Name) and scope.reached_stores.get(made.id) == 1:
             values = [
                 s.value
-                for s in ast.walk(scope.tree)
+                for s in scope.function.nodes
                 if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id == made.id
             ]
             made = values[0] if len(values) == 1 else made

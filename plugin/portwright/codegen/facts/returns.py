@@ -80,14 +80,14 @@ def assigned(function: Function, name: str) -> list[ast.expr]:
     """The values of a local name's assignments that ran; empty where a loop, a call or an unpacking binds it too."""
     values: list[ast.expr] = []
     stores = 0
-    for node in ast.walk(function.tree):
+    for node in function.nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             if node.targets[0].id == name:
                 stores += 1
                 values += [node.value] if ran(function, node.value) else []
         elif isinstance(node, ast.arg) and node.arg == name:
             return []
-    names = [n for n in ast.walk(function.tree) if isinstance(n, ast.Name) and n.id == name]
+    names = [n for n in function.nodes if isinstance(n, ast.Name) and n.id == name]
     return values if sum(isinstance(n.ctx, ast.Store) for n in names) == stores else []
 
 
@@ -95,7 +95,7 @@ def fields_set(function: Function, name: str) -> list[str]:
     """Fields that are assigned on the object that a local name holds."""
     return [
         n.attr
-        for n in ast.walk(function.tree)
+        for n in function.nodes
         if isinstance(n, ast.Attribute)
         and isinstance(n.ctx, ast.Store)
         and isinstance(n.value, ast.Name)

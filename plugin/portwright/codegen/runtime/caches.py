@@ -52,7 +52,7 @@ def loops(program: Program) -> dict[str, tuple[str, ast.For]]:
     """For each function that loops over layers with a cache: the cache's name and the loop."""
     found: dict[str, tuple[str, ast.For]] = {}
     for fid, function in program.functions.items():
-        for node in ast.walk(function.tree):
+        for node in function.nodes:
             if isinstance(node, ast.For):
                 name = cache_of_loop(program, function, node)
                 if name and fid in found:
