@@ -7,7 +7,7 @@ from typing import Any
 
 from portwright.codegen.emit.names import attribute_name
 from portwright.codegen.emit.work import Work
-from portwright.codegen.facts.returns import returns_of
+from portwright.codegen.facts.returns import returned_elements, returns_of
 from portwright.codegen.layout import to_last_perm
 from portwright.codegen.program import Function, Program
 from portwright.codegen.runtime.caches import is_cache, is_cached
@@ -181,8 +181,11 @@ def outputs(work: Work, forward: str) -> list[Entry]:
     if result is None:
         return [perm_of(function, returned)]
     used = sorted(work.used(forward))
-    tuples = [v for v in returned if isinstance(v, ast.Tuple)]
-    perms = [perm_of(function, [t.elts[i] for t in tuples]) for i in used]
+    parts = [returned_elements(function, v) for v in returned]
+    if any(p is None for p in parts):  # what another function returns is handed on
+        inner = {c.fid for v, p in zip(returned, parts, strict=True) if p is None for c in function.seen(v).callees}
+        return outputs(work, inner.pop()) if len(inner) == 1 and len(returned) == 1 else [{} for _ in used]
+    perms = [perm_of(function, [p[i] for p in parts if p is not None]) for i in used]
     if used == list(range(result.size)):
         return perms
     return [{"element": i, **p} for i, p in zip(used, perms, strict=True)]

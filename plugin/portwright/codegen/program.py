@@ -70,6 +70,10 @@ class Program:
     def cls(self, key: str) -> ClassTrace | None:
         return self.trace.classes.get(key)
 
+    def variants(self, key: str) -> list[str]:
+        """A class and its variants, each for instances that need code of their own."""
+        return [key, *(c.key for c in self.trace.classes.values() if c.variant_of == key)]
+
     def lineage(self, key: str) -> tuple[str, ...]:
         """A class and its bases, in the method resolution order."""
         cls = self.cls(key)

@@ -74,9 +74,9 @@ class GlobalRef:
 
 @dataclass(frozen=True)
 class FunctionTrace:
-    """One reached function: its source and everything seen in it."""
+    """One reached function, or one variant of it: its source and everything seen in it."""
 
-    fid: str  # "module:qualname"
+    fid: str  # "module:qualname", with "@n" for the nth variant of its class, "#n" for its own nth variant
     module: str
     name: str
     owner: str  # class key, "" for a plain function
@@ -104,6 +104,7 @@ class ClassTrace:
     torch_base: str  # nearest base in torch.nn, "Module" for a plain one, "" for no module
     line: int = 0
     file: str = ""
+    variant_of: str = ""  # the class that this is another variant of
 
 
 @dataclass(frozen=True)

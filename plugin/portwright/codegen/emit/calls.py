@@ -14,10 +14,12 @@ from portwright.codegen.emit.supers import is_super_call, super_call
 from portwright.codegen.emit.units import unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.activations import function_of
 from portwright.codegen.quote import literal
 from portwright.codegen.runtime.caches import cache_call, is_cache_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.apply import apply_row, is_library_row
+from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
 PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
 
@@ -118,10 +120,27 @@ def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         scope.work.translate(c.fid)
         if len(scope.work.kept(c.fid)) != 1 or c.fid in scope.results:
             raise HoleError(f"{c.name} is called like a plain layer, but takes or gives several values")
+    check_layouts(scope, n, [c for c in callees if c not in own])
     out = ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
-    if scope.seen(n).tags != {""}:
-        raise HoleError("layers and rewritten modules share a call in channels-last code")
     return ask(out, *[Demand("call", c.fid) for c in own])
+
+
+def check_layouts(scope: Scope, n: ast.Call, layers: list[Callee]) -> None:
+    """Layers that share a call with rewritten modules get the value as it is: each must want it that way."""
+    x = n.args[0]
+    if (last := scope.is_last(x)) != scope.is_last(n):
+        raise HoleError("layers and rewritten modules share a call that changes the layout")
+    paths = scope.seen(n.func).paths
+    for c in layers:
+        base = scope.program.torch_base(c.cls)
+        own = [p for p in paths if p in scope.program.modules and scope.program.modules[p].cls == c.cls]
+        if base in TRANSPARENT or (own and function_of(scope.work.activations, scope.program, own) is not None):
+            continue
+        if scope.work.norm_of(c.cls) is None and (base not in CONSTRUCTORS or not scope.program.is_torch(c.cls)):
+            raise HoleError(f"no row for the layer {c.name}, which shares a call with rewritten modules")
+        wants_last = scope.work.norm_of(c.cls) is None and CONSTRUCTORS[base].channels_last
+        if wants_last != last and (scope.rank(x) or 3) > 2:
+            raise HoleError(f"{c.name} and a rewritten module share a call, and want other layouts")
 
 
 def keyword_item(scope: Scope, n: ast.Call) -> ast.expr | None:

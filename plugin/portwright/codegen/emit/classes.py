@@ -187,7 +187,8 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     """One class with its methods in the reference's order."""
     program = work.program
     methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
-    body: list[ast.stmt] = [function_node(work, f) for f in methods if f.body or f.fid.endswith("__init__")]
+    emitted = [f for f in methods if f.body or program.functions[f.fid].trace.name == "__init__"]
+    body: list[ast.stmt] = [function_node(work, f) for f in emitted]
     if cls == program.trace.root and not any(f.fid == program.trace.init for f in methods):
         body.insert(0, root_init(cls))
     if cls == program.trace.root and program.runtime == "mlx-lm":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.emit.units import bind, unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -42,7 +42,8 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
         arguments, keywords = torch_arguments(scope, n, base)
         if program.is_torch(callee.cls):
             return ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords)
-        return ask(ast.Call(ast.Name(callee.name, ast.Load()), arguments, keywords), Demand("class", callee.cls))
+        own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
+        return ask(ast.Call(own, arguments, keywords), Demand("class", callee.cls))
     title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
     if callee.fid:
         return unit_call(scope, n, callees, function=title, constructs=callee.cls)
@@ -69,7 +70,7 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if scope.program.method(callee.cls, "__call__"):
         return ast.Constant(None)  # a processor: calls of it are calls of its function
     if callee.fid:
-        title = ask(ast.Name(callee.name, ast.Load()), Demand("class", callee.cls))
+        title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
         return unit_call(scope, n, (callee,), function=title, constructs=callee.cls)
     raise HoleError(f"no constructor row for {callee.name}")
 
@@ -110,8 +111,10 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     """The arguments of a torch layer's constructor, as the MLX layer takes them."""
     table = CONSTRUCTORS[base]
     given: dict[str, ast.expr] = dict(zip(table.parameters.split(), n.args, strict=False))
-    for k in n.keywords:
+    for k in expanded_keywords(scope, n):
         if k.arg is None:
+            if not scope.seen(n).starred:
+                continue  # nothing ever arrived by it
             raise HoleError(f"{base} with **arguments")
         given[k.arg] = k.value
     check_refused(scope, base, table, given)

@@ -134,7 +134,9 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
         alias = "" if title == node.id else f" as {node.id}"
         return ask(ast.Name(node.id, ast.Load()), Demand("import", f"from {module} import {title}{alias}"))
     if ref.sort == "class" and scope.program.is_module(ref.cls) and not scope.program.is_torch(ref.cls):
-        return ask(ast.Name(ref.name.rpartition(".")[2], ast.Load()), Demand("class", ref.cls))
+        if len(scope.program.variants(ref.cls)) > 1:
+            raise HoleError(f"the class {ref.cls.rpartition(':')[2]}, of which the port has several, as a value")
+        return ask(ast.Name(scope.work.class_title(ref.cls), ast.Load()), Demand("class", ref.cls))
     if ref.sort == "function" and ref.fid:
         return scope.work.function_name(scope, ref.fid)
     if ref.sort == "function" and is_standard(ref.name.rpartition(".")[0]):

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import field_of, holder, holds
-from portwright.codegen.quote import literal
+from portwright.codegen.quote import is_literal, literal
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
@@ -30,6 +30,8 @@ def reduced(node: ast.expr) -> ast.expr:
         left, right = node.left, node.comparators[0]
         if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
             return ast.Constant((left.value is right.value) == isinstance(node.ops[0], ast.Is))
+    if isinstance(node, ast.Compare) and all(is_literal(x) for x in (node.left, *node.comparators)):
+        return compared(node)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = reduced(node.operand)
         return ast.Constant(not inner.value) if isinstance(inner, ast.Constant) else ast.UnaryOp(node.op, inner)
@@ -43,6 +45,14 @@ def reduced(node: ast.expr) -> ast.expr:
             return ast.Constant(passing)
         return parts[0] if len(parts) == 1 else ast.BoolOp(node.op, parts)
     return node
+
+
+def compared(node: ast.Compare) -> ast.expr:
+    """The value of a comparison of literals; one that Python refuses stays."""
+    try:
+        return ast.Constant(bool(eval(compile(ast.fix_missing_locations(ast.Expression(node)), "", "eval"), {})))
+    except TypeError:
+        return node
 
 
 def settled(scope: Scope, test: ast.expr) -> bool:

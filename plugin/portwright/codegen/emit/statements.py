@@ -12,7 +12,7 @@ from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.facts.returns import Result
+from portwright.codegen.facts.returns import Result, returned_elements
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
 from portwright.codegen.layout import to_first
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
@@ -303,7 +303,7 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         return [ast.Return(outward(scope, value))]
     if isinstance(value, ast.Name):
         return [returned_parts(scope, value, result)]
-    elements = returned_elements(scope, value)
+    elements = returned_elements(scope.function, value)
     used = scope.work.used(fid)
     if elements is None:
         return [pass_through(scope, cast(ast.Call, value), used)]
@@ -333,19 +333,6 @@ def outward(scope: Scope, value: ast.expr) -> ast.expr:
     if scope.is_root_entry and "tensor" in scope.kinds(value) and scope.is_last(value):
         return to_first(translated, scope.rank(value) or 0)
     return translated
-
-
-def returned_elements(scope: Scope, value: ast.expr) -> list[ast.expr] | None:
-    """The parts of a returned tuple or model output, in order; None when a call's result is handed on."""
-    if isinstance(value, ast.Tuple):
-        return value.elts
-    seen = scope.seen(value)
-    assert isinstance(value, ast.Call)
-    if "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
-        given = {k.arg: k.value for k in value.keywords if k.arg}
-        given |= dict(zip(seen.fields, value.args, strict=False))
-        return [given[f] for f in seen.fields if f in seen.keys]
-    return None
 
 
 def pass_through(scope: Scope, value: ast.Call, used: frozenset[int]) -> ast.Return:

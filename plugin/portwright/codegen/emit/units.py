@@ -182,8 +182,12 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
     """What is called: the submodule, the method, or the function by its own name whatever the variable was."""
     sort = callees[0].sort
     f = n.func
+    titles = {scope.work.function_title(c.fid) for c in callees}
+    if len(titles) > 1:
+        raise HoleError("one call reaches several variants of a method: " + ", ".join(sorted(titles)))
     if sort == "module":
-        return scope.expr(f)
+        called = scope.expr(f)
+        return called if titles == {"__call__"} else ast.Attribute(called, titles.pop(), ast.Load())
     if sort == "method" and isinstance(f, ast.Attribute):
         if callee.trace.binding == "class" or (callee.trace.owner and "module" not in scope.kinds(f.value)):
             is_self = isinstance(f.value, ast.Name) and f.value.id == scope.self_name

@@ -128,7 +128,7 @@ class Work:
         """A function's name in the port; the call method of an object becomes a function named after its class."""
         trace = self.program.functions[fid].trace
         if trace.owner and not self.is_in_class(fid) and trace.name == "__call__":
-            return snake(trace.owner.rpartition(":")[2])
+            return snake(self.class_title(trace.owner))
         return "__call__" if trace.name == "forward" else trace.name
 
     def function_name(self, scope: Scope, fid: str) -> ast.expr:

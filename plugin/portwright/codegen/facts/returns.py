@@ -52,6 +52,18 @@ def returns_of(function: Function) -> list[ast.expr]:
     return out
 
 
+def returned_elements(function: Function, value: ast.expr) -> list[ast.expr] | None:
+    """The parts of a returned tuple or model output, in order; None when a call's result is handed on."""
+    if isinstance(value, ast.Tuple):
+        return value.elts
+    seen = function.seen(value)
+    if isinstance(value, ast.Call) and "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
+        given = {k.arg: k.value for k in value.keywords if k.arg}
+        given |= dict(zip(seen.fields, value.args, strict=False))
+        return [given[f] for f in seen.fields if f in seen.keys]
+    return None
+
+
 def ran(function: Function, node: ast.expr) -> bool:
     return function.seen(node).n > 0 or isinstance(node, (ast.Constant, ast.JoinedStr, ast.Lambda))
 

@@ -14,16 +14,17 @@ import torch
 from portwright.codegen.observe.configs import config_traces, jsonable, root_config
 from portwright.codegen.observe.modules import Paths, model_trace
 from portwright.codegen.observe.policy import is_rewritten
-from portwright.codegen.observe.recorder import Reached, Recorder
+from portwright.codegen.observe.recorder import Recorder
 from portwright.codegen.observe.resolve import class_key, function_key, python_function
 from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.observe.variants import Variant, Variants
 from portwright.codegen.source import licence_of
 from portwright.codegen.trace import ClassTrace, FunctionTrace, GlobalRef, ModelTrace, SampleCall, Trace
 
 PLAIN = (bool, int, float, str, type(None))
 
 
-def global_ref(value: Any, recorder: Recorder) -> GlobalRef:
+def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
     """What a global name stands for."""
     if isinstance(value, types.ModuleType):
         return GlobalRef("module", value.__name__)
@@ -37,25 +38,15 @@ def global_ref(value: Any, recorder: Recorder) -> GlobalRef:
     function = python_function(value) if callable(value) else None
     if function is not None:
         reached = recorder.by_function.get(function)
-        fid = reached.fid if reached is not None else ""
+        fid = variants.only(reached.fid) if reached is not None else ""
         return GlobalRef("function", f"{function.__module__}.{function.__qualname__}", fid=fid)
     name = getattr(value, "__name__", type(value).__name__)
     return GlobalRef("other", f"{getattr(value, '__module__', '') or ''}.{name}")
 
 
-def owner_class(reached: Reached) -> type | None:
-    """The class whose body defines the function."""
-    found: Any = reached.function.__globals__
-    for index, name in enumerate(reached.classes):
-        found = found.get(name) if index == 0 else getattr(found, name, None)
-        if found is None:
-            return None
-    return found if isinstance(found, type) else None
-
-
-def function_trace(reached: Reached, recorder: Recorder, paths: Paths) -> FunctionTrace:
-    function = reached.function
-    owner = owner_class(reached)
+def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> FunctionTrace:
+    reached = variant.reached
+    function, owner = reached.function, reached.owner
     binding = "function"
     if owner is not None:
         recorder.classes[class_key(owner)] = owner
@@ -65,24 +56,27 @@ def function_trace(reached: Reached, recorder: Recorder, paths: Paths) -> Functi
     names = {n.id for n in ast.walk(reached.tree) if isinstance(n, ast.Name)}
     local = {*function.__code__.co_varnames, *function.__code__.co_cellvars, *function.__code__.co_freevars}
     refs = {
-        n: global_ref(function.__globals__[n], recorder) for n in sorted(names - local) if n in function.__globals__
+        n: global_ref(function.__globals__[n], recorder, variants)
+        for n in sorted(names - local)
+        if n in function.__globals__
     }
     parameters = inspect.signature(function).parameters
+    seen = variants.merged(variant)
     return FunctionTrace(
-        fid=reached.fid,
+        fid=variant.fid,
         module=function.__module__,
-        name=function.__name__,
-        owner=class_key(owner) if owner is not None else "",
+        name=variant.name,
+        owner=variant.owner,
         binding=binding,
         file=function.__code__.co_filename,
         line=reached.line,
         source=reached.source,
-        entered=reached.entered,
-        params={k: s.frozen(paths.of) for k, s in reached.params.items()},
-        nodes={str(k): s.frozen(paths.of) for k, s in sorted(reached.nodes.items())},
+        entered=seen.entered,
+        params={k: variants.seen(variant, -1, s) for k, s in seen.params.items()},
+        nodes={str(k): variants.seen(variant, k, s) for k, s in sorted(seen.nodes.items())},
         globals=refs,
         defaults={k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)},
-        starred=frozenset(reached.starred),
+        starred=frozenset(seen.starred),
         decorators=tuple(qualified(function, d) for d in reached.decorators),
     )
 
@@ -147,12 +141,13 @@ def config_defaults(cls: Any) -> dict[str, Any]:
     return {k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)}
 
 
-def sample_calls(sampler: Sampler, paths: Paths) -> tuple[SampleCall, ...]:
+def sample_calls(sampler: Sampler, paths: Paths, variants: Variants) -> tuple[SampleCall, ...]:
     """The recorded calls, with module paths in place of identities."""
     out = []
-    for call in sampler.calls:
+    for call, context in zip(sampler.calls, sampler.contexts, strict=True):
         path = paths.of(sampler.modules[int(call.path[1:])]) if call.path else ""
-        out.append(SampleCall(call.fid, path, call.tensors, call.plain, call.outputs))
+        fid = variants.fid(context) if context is not None else call.fid
+        out.append(SampleCall(fid, path, call.tensors, call.plain, call.outputs))
     return tuple(out)
 
 
@@ -169,9 +164,10 @@ def make_trace(
     paths = Paths(models)
     sampler = recorder.sampler
     forward, init = python_function(cls.forward), python_function(cls.__init__)
-    functions = {r.fid: function_trace(r, recorder, paths) for r in recorder.reached}
+    variants = Variants(recorder, models, paths)
+    functions = {fid: function_trace(v, recorder, variants) for fid, v in variants.functions.items()}
     model_traces: tuple[ModelTrace, ...] = tuple(
-        model_trace(m, c, sampler) for m, c in zip(models, configs, strict=True)
+        model_trace(m, c, sampler, variants.class_of) for m, c in zip(models, configs, strict=True)
     )
     files = dict.fromkeys(f.file for f in functions.values() if f.entered)
     licences = dict.fromkeys(licence_of(recorder.sources.texts[f]) for f in files if f in recorder.sources.texts)
@@ -182,10 +178,10 @@ def make_trace(
         init=function_key(init) if init and is_rewritten(init) else "",
         config_style=config_style(cls),
         library=library_of(cls),
-        classes=all_classes(recorder, models),
+        classes=variants.classes(all_classes(recorder, models)),
         functions=functions,
         models=model_traces,
-        samples=sample_calls(sampler, paths),
+        samples=sample_calls(sampler, paths, variants),
         root_config=root_config(models),
         configs=config_traces(models),
         config_defaults=config_defaults(cls),

@@ -8,6 +8,7 @@ import types
 from typing import cast
 
 PROBE = "__portwright__"
+HERE = "__portwright_here__"  # the local name of the context that a function runs in
 UNTOUCHED_CALLS = frozenset({"super", "locals", "vars", "globals"})
 
 
@@ -16,7 +17,7 @@ def instrumented_code(tree: ast.FunctionDef, index: int, function: types.Functio
     node = copy.deepcopy(tree)
     node.decorator_list = []
     body = node.body
-    Wrap(index).visit(node)
+    Wrap().visit(node)
     node.body = [enter_call(node, index), *body]
     strip_signature(node)
     free = function.__code__.co_freevars
@@ -33,11 +34,14 @@ def instrumented_code(tree: ast.FunctionDef, index: int, function: types.Functio
 
 
 def enter_call(node: ast.FunctionDef, index: int) -> ast.stmt:
-    """`probe.enter(index, {parameter: value})`, the first statement of an instrumented function."""
+    """`here = probe.enter(index, {parameter: value})`, the first statement of an instrumented function."""
     a = node.args
     names = [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if x]
     values = ast.Dict([ast.Constant(x) for x in names], [ast.Name(x, ast.Load()) for x in names])
-    return ast.Expr(probe("enter", index, values))
+    entered = ast.Call(
+        ast.Attribute(ast.Name(PROBE, ast.Load()), "enter", ast.Load()), [ast.Constant(index), values], []
+    )
+    return ast.Assign([ast.Name(HERE, ast.Store())], entered)
 
 
 def strip_signature(node: ast.FunctionDef) -> None:
@@ -52,7 +56,8 @@ def strip_signature(node: ast.FunctionDef) -> None:
 
 
 def probe(kind: str, *args: int | ast.expr) -> ast.Call:
-    values = [ast.Constant(a) if isinstance(a, int) else a for a in args]
+    """`probe.<kind>(here, ...)`."""
+    values = [ast.Name(HERE, ast.Load()), *[ast.Constant(a) if isinstance(a, int) else a for a in args]]
     return ast.Call(ast.Attribute(ast.Name(PROBE, ast.Load()), kind, ast.Load()), values, [])
 
 
@@ -63,11 +68,8 @@ def is_super(node: ast.AST) -> bool:
 class Wrap(ast.NodeTransformer):
     """Replace each loaded expression `e` by a probe call that returns `e`."""
 
-    def __init__(self, index: int) -> None:
-        self.index = index
-
     def seen(self, node: ast.expr, new: ast.expr, kind: str = "value") -> ast.expr:
-        return probe(kind, self.index, node.number, new)  # type: ignore[attr-defined]
+        return probe(kind, node.number, new)  # type: ignore[attr-defined]
 
     def test(self, node: ast.expr) -> ast.expr:
         return self.seen(node, self.visit(node), "test")
@@ -113,7 +115,7 @@ class Wrap(ast.NodeTransformer):
         if isinstance(f, ast.Name) and f.id in UNTOUCHED_CALLS:
             return node
         if isinstance(f, ast.Attribute) and not is_super(f.value) and not f.attr.startswith("__"):
-            function = probe("bound", self.index, f.number, self.visit(f.value), ast.Constant(f.attr))  # type: ignore[attr-defined]
+            function = probe("bound", f.number, self.visit(f.value), ast.Constant(f.attr))  # type: ignore[attr-defined]
         elif isinstance(f, (ast.Name, ast.Attribute)):
             function = self.visit(f) if isinstance(f, ast.Name) else f  # type: ignore[assignment]
         else:
@@ -124,7 +126,7 @@ class Wrap(ast.NodeTransformer):
         ]
         keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
         named: list[ast.expr] = [ast.Constant(k.arg) for k in node.keywords if k.arg]
-        call = probe("call", self.index, node.number, ast.List(named, ast.Load()), function, *args)  # type: ignore[attr-defined]
+        call = probe("call", node.number, ast.List(named, ast.Load()), function, *args)  # type: ignore[attr-defined]
         call.keywords = keywords
         return call
 

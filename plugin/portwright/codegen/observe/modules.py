@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from portwright.codegen.observe.policy import is_rewritten
-from portwright.codegen.observe.resolve import class_key, python_function
+from portwright.codegen.observe.resolve import python_function
 from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.trace import ModelTrace, ModuleTrace, TensorSlot
 
@@ -82,12 +82,14 @@ def response(module: torch.nn.Module, sampler: Sampler) -> str:
     return key
 
 
-def model_trace(model: torch.nn.Module, config: Mapping[str, Any], sampler: Sampler) -> ModelTrace:
-    """Everything about one built model."""
+def model_trace(
+    model: torch.nn.Module, config: Mapping[str, Any], sampler: Sampler, class_of: Callable[[torch.nn.Module], str]
+) -> ModelTrace:
+    """Everything about one built model; `class_of` gives the class key of a module."""
     modules = tuple(
         ModuleTrace(
             path=path,
-            cls=class_key(type(m)),
+            cls=class_of(m),
             tensors=slots(m),
             numbers=numbers(m),
             children=tuple(n for n, _ in m.named_children()),

@@ -5,53 +5,20 @@ from __future__ import annotations
 import ast
 import types
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from portwright.codegen.observe import layouts
+from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
-from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
+from portwright.codegen.observe.resolve import Target, class_key, python_function, resolve
 from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.observe.seeing import Seeing, is_config
-from portwright.codegen.source import parse_function
 from portwright.codegen.trace import Callee
 
 FACTORIES = frozenset({"from_config", "_from_config"})  # class methods of libraries that take a config object
-
-
-class Source(NamedTuple):
-    """A function's text, and where it stands."""
-
-    text: str
-    line: int
-    classes: tuple[str, ...]  # enclosing class names
-    decorators: tuple[str, ...]  # as written, arguments left out
-
-
-class Reached:
-    """One instrumented function and what was seen in it."""
-
-    def __init__(self, function: types.FunctionType, source: Source) -> None:
-        self.function = function
-        self.fid = function_key(function)
-        self.source = source.text
-        self.line = source.line
-        self.classes = source.classes
-        self.decorators = source.decorators
-        self.tree = parse_function(source.text)
-        self.nodes: dict[int, Seeing] = {}
-        self.params: dict[str, Seeing] = {}
-        self.entered = 0
-        self.starred: set[str] = set()
-        self.kwname = self.tree.args.kwarg.arg if self.tree.args.kwarg else ""
-
-    def node(self, number: int) -> Seeing:
-        found = self.nodes.get(number)
-        if found is None:
-            found = self.nodes[number] = Seeing()
-        return found
 
 
 class SourceIndex:
@@ -95,68 +62,77 @@ class Recorder:
         self.promoted = promoted
         self.sampler = sampler
         self.sources = sources
+        self.contexts = Contexts()
         self.reached: list[Reached] = []
         self.by_function: dict[types.FunctionType, Reached | None] = {}
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
         self.factories: dict[tuple[Any, type], type | None] = {}
 
-    # -- probes, called as __portwright__.<name>(index, ...) ------------------------------------------------
+    # -- probes, called as __portwright__.<name>(here, ...) ---------------------------------------------------
 
-    def enter(self, index: int, values: dict[str, Any]) -> None:
-        r = self.reached[index]
-        r.entered += 1
+    def enter(self, index: int, values: dict[str, Any]) -> Context:
+        reached = self.reached[index]
+        here = self.contexts.enter(reached, values)
+        here.entered += 1
         for name, value in values.items():
-            if name == r.kwname:
-                r.starred |= set(value)
-            r.params.setdefault(name, Seeing()).see(value)
+            if name == reached.kwname:
+                here.starred |= set(value)
+            here.params.setdefault(name, Seeing()).see(value)
+        return here
 
-    def value(self, index: int, number: int, value: Any) -> Any:
-        self.reached[index].node(number).see(value)
+    def value(self, here: Context, number: int, value: Any) -> Any:
+        here.node(number).see(value)
         self.meet(value)
         if isinstance(value, (types.FunctionType, types.MethodType)):
-            self.reached[index].node(number).callees[self.callee(value)] = None
+            self.note(here.node(number), value, self.callee(value))
         return value
 
-    def made(self, index: int, number: int, value: Any) -> Any:
-        self.mark(index, number, value)
-        return self.value(index, number, value)
+    def made(self, here: Context, number: int, value: Any) -> Any:
+        self.mark(here, number, value)
+        return self.value(here, number, value)
 
-    def test(self, index: int, number: int, value: Any) -> Any:
-        s = self.reached[index].node(number)
+    def test(self, here: Context, number: int, value: Any) -> Any:
+        s = here.node(number)
         s.tensor_test |= isinstance(value, torch.Tensor)
         s.truth.add(bool(value))
         return value
 
-    def attribute(self, index: int, number: int, holder: Any, name: str) -> Any:
+    def attribute(self, here: Context, number: int, holder: Any, name: str) -> Any:
         found = getattr(type(holder), name, None)
         if isinstance(found, property) and found.fget is not None:
             function = python_function(found.fget)
             if function is not None:
                 self.reach(function)
-        value = getattr(holder, name)
-        self.mark(index, number, value)
-        return self.value(index, number, value)
+            value = self.from_site(Site(here, number), getattr, holder, name)
+        else:
+            value = getattr(holder, name)
+        self.mark(here, number, value)
+        return self.value(here, number, value)
 
-    def bound(self, index: int, number: int, holder: Any, name: str) -> Any:
+    def bound(self, here: Context, number: int, holder: Any, name: str) -> Any:
         """The function of a method call; looked up like an attribute, but not itself a value."""
         value = getattr(holder, name)
-        self.reached[index].node(number).see(value)
+        here.node(number).see(value)
         return value
 
-    def call(self, index: int, number: int, named: list[str], function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        r = self.reached[index]
-        s = r.node(number)
+    def call(self, here: Context, number: int, named: list[str], function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        s = here.node(number)
         if len(kwargs) > len(named):
             s.starred |= set(kwargs) - set(named)
-        s.callees[self.callee(self.constructed(function, args, kwargs) or function)] = None
+        cls = self.constructed(function, args, kwargs) or function
+        self.note(s, function, self.callee(cls))
         for value in (*args, *kwargs.values()):
             if isinstance(value, (types.FunctionType, types.MethodType)):
                 self.meet(value)
-        result = function(*args, **kwargs)
-        self.sampler.called(function, args, kwargs, result)
+        site = Site(here, number)
+        result = self.from_site(site, function, *args, **kwargs)
+        if isinstance(cls, type) and isinstance(result, torch.nn.Module):
+            self.contexts.built.setdefault(id(result), site)
+            s.involved[id(result)] = result
+        self.sampler.called(function, args, kwargs, result, site.entered)
         if isinstance(function, types.BuiltinFunctionType) or not isinstance(function, (torch.nn.Module, type)):
-            self.mark(index, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
+            self.mark(here, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
         s.see(result)
         return result
 
@@ -172,6 +148,20 @@ class Recorder:
             made = function(*args, **kwargs)  # seen by nobody: only then is the class known
             self.factories[key] = type(made) if isinstance(made, torch.nn.Module) else None
         return self.factories[key]
+
+    def from_site(self, site: Site, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        self.contexts.sites.append(site)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.contexts.sites.pop()
+
+    def note(self, s: Seeing, function: Any, callee: Callee) -> None:
+        """Remember a callee, and the module that it belongs to."""
+        s.callees[callee] = None
+        holder = function if isinstance(function, torch.nn.Module) else getattr(function, "__self__", None)
+        if isinstance(holder, torch.nn.Module):
+            s.involved[id(holder)] = holder
 
     # -- reaching -------------------------------------------------------------------------------------------
 
@@ -207,13 +197,13 @@ class Recorder:
         function.__code__ = code
         return reached
 
-    def mark(self, index: int, number: int, value: Any, inputs: tuple[Any, ...] = ()) -> None:
+    def mark(self, here: Context, number: int, value: Any, inputs: tuple[Any, ...] = ()) -> None:
         """Remember which expression made a tensor, and tag it when an earlier round asked for that."""
         if not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter) or value.ndim not in (3, 4, 5):
             return
         if hasattr(value, layouts.MADE_BY) or any(value is i for i in inputs):
             return
-        key = (self.reached[index].fid, number)
+        key = (here.reached.fid, number)
         setattr(value, layouts.MADE_BY, key)
         if key in self.promoted and not getattr(value, layouts.TAG, ""):
             setattr(value, layouts.TAG, "cl")

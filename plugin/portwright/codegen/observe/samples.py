@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from portwright.codegen.observe.contexts import Context
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.resolve import function_key, resolve
 from portwright.codegen.trace import SampleCall
@@ -29,12 +30,15 @@ class Sampler:
 
     def __init__(self) -> None:
         self.calls: list[SampleCall] = []
+        self.contexts: list[Context | None] = []  # of each call
         self.tensors: dict[str, torch.Tensor] = {}
         self.bytes = 0
         self.counts: dict[tuple[str, int, tuple[str, ...]], int] = {}
         self.modules: dict[int, torch.nn.Module] = {}
 
-    def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def called(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, entered: list[Context]
+    ) -> None:
         target = resolve(function)
         if target.function is None or not is_rewritten(target.function):
             return
@@ -49,9 +53,18 @@ class Sampler:
         outputs = [result] if isinstance(result, torch.Tensor) else list(result) if isinstance(result, tuple) else []
         if not outputs or not isinstance(outputs[0], torch.Tensor):
             return
-        self.keep(target.function, owner, args, kwargs, outputs[0])
+        context = next((c for c in entered if c.reached.function is target.function), None)
+        self.keep(target.function, owner, args, kwargs, outputs[0], context)
 
-    def keep(self, function: Any, owner: torch.nn.Module | None, args: Any, kwargs: Any, output: torch.Tensor) -> None:
+    def keep(
+        self,
+        function: Any,
+        owner: torch.nn.Module | None,
+        args: Any,
+        kwargs: Any,
+        output: torch.Tensor,
+        context: Context | None,
+    ) -> None:
         signature = inspect.signature(function)
         try:
             bound = signature.bind(*((owner, *args) if owner is not None else args), **kwargs)
@@ -63,12 +76,15 @@ class Sampler:
         tensors = {k: v for k, v in values.items() if isinstance(v, torch.Tensor)}
         if owner is not None:
             tensors |= {f"self.{n}": p for n, p in owner.named_parameters(recurse=False)}
-        key = (function_key(function), id(owner) if owner is not None else 0, tuple(sorted(tensors)))
+        key = (function_key(function), id(owner) if owner is not None else id(context), tuple(sorted(tensors)))
         size = sum(t.numel() * 4 for t in (*tensors.values(), output))
         too_large = any(t.numel() > LARGEST for t in (*tensors.values(), output))
-        if self.counts.get(key, 0) >= PER_KEY or too_large or self.bytes + size > BUDGET:
+        everywhere = (key[0], 0, key[2])
+        limit = PER_KEY if owner is not None or self.counts.get(everywhere, 0) < PER_KEY else 1
+        if self.counts.get(key, 0) >= limit or too_large or self.bytes + size > BUDGET:
             return
-        self.counts[key] = self.counts.get(key, 0) + 1
+        for k in {key, everywhere}:
+            self.counts[k] = self.counts.get(k, 0) + 1
         self.bytes += size
         stem = f"call.{len(self.calls)}"
         names = {k: self.store(f"{stem}.{k}", v) for k, v in tensors.items()}
@@ -79,6 +95,7 @@ class Sampler:
             path = f"#{id(owner)}"  # becomes the module's path when the trace is written
         out = self.store(f"{stem}.out", output)
         self.calls.append(SampleCall(key[0], path, names, plain, (out,)))
+        self.contexts.append(context)
 
     def store(self, name: str, tensor: torch.Tensor) -> str:
         self.tensors[name] = tensor.detach().clone().contiguous()

@@ -32,6 +32,30 @@ def layout_tag(value: torch.Tensor) -> str:
 class Seeing:
     """The mutable side of `Seen`, in the observing process only."""
 
+    __slots__ = (
+        "callees",
+        "configs",
+        "consts",
+        "dtypes",
+        "element_tags",
+        "fields",
+        "involved",
+        "items",
+        "keys",
+        "kinds",
+        "lens",
+        "mixed",
+        "modules",
+        "n",
+        "ranks",
+        "shapes",
+        "starred",
+        "tags",
+        "tensor_test",
+        "truth",
+        "types",
+    )
+
     def __init__(self) -> None:
         self.n = 0
         self.kinds: set[str] = set()
@@ -47,6 +71,7 @@ class Seeing:
         self.configs: set[str] = set()
         self.modules: dict[int, torch.nn.Module] = {}
         self.callees: dict[Callee, None] = {}
+        self.involved: dict[int, torch.nn.Module] = {}  # modules that a call ran or made
         self.truth: set[bool] = set()
         self.tensor_test = False
         self.starred: set[str] = set()
@@ -125,10 +150,35 @@ class Seeing:
     def see_elements(self, value: tuple[Any, ...] | list[Any]) -> None:
         """Remember the layout of each element."""
         tags = tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value)
-        if self.element_tags is None:
-            self.element_tags = tags
+        self.merge_element_tags(tags)
+
+    def merge_element_tags(self, tags: tuple[str, ...] | None) -> None:
+        if self.element_tags is None or tags is None:
+            self.element_tags = tags if self.element_tags is None else self.element_tags
         elif self.element_tags != tags:
             self.element_tags = tuple(a if a == b else "mixed" for a, b in zip(self.element_tags, tags, strict=False))
+
+    def absorb(self, other: Seeing) -> None:
+        """Merge what another context saw of the same expression."""
+        self.n += other.n
+        self.kinds |= other.kinds
+        self.mixed |= other.mixed
+        self.tensor_test |= other.tensor_test
+        for c in other.consts:
+            if not any(type(k) is type(c) and k == c for k in self.consts):
+                if len(self.consts) < MANY:
+                    self.consts.append(c)
+                else:
+                    self.mixed = True
+        self.shapes += [x for x in other.shapes if x not in self.shapes][: 6 - len(self.shapes)]
+        for name in ("ranks", "dtypes", "lens", "keys", "truth", "starred", "tags"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("types", "modules", "callees", "involved", "configs"):
+            getattr(self, name).update(getattr(other, name))
+        self.fields = other.fields or self.fields
+        self.merge_element_tags(other.element_tags)
+        if self.items is None:
+            self.items = other.items
 
     def frozen(self, path_of: Callable[[torch.nn.Module], str]) -> Seen:
         """The record of it all; `path_of` names a module instance."""
