@@ -55,7 +55,8 @@ def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence
         if noise is None:
             continue
         try:
-            result = module(*modules.arguments(call, entry, bench.golden, bench.floats))
+            given, named = modules.arguments(call, entry, bench.golden, bench.floats)
+            result = module(*given, **named)
             outputs = mlx_port.named_outputs(result)
             mx.eval(list(outputs.values()))
         except modules.CannotCall as error:

@@ -19,22 +19,33 @@ class CannotCall(Exception):
     """Why a recorded call cannot be made on the port; the message is the reason."""
 
 
-def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any) -> list[Any]:
-    """The port's arguments in order: the reference's own, by name, in the port's layout."""
-    given = []
+def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The port's arguments: the reference's own, in order and in the port's layout; by name behind one left out."""
+    given: list[Any] = []
+    named: dict[str, Any] = {}
+    left_out = False
     for argument in entry.get("args", []):
         name = argument["name"]
         if argument.get("none"):
-            given.append(None)
+            put(given, named, name, None, left_out)
             continue
         if name not in call.args:
-            break  # left at its default, and so must be those behind it
+            left_out = True  # it keeps its default
+            continue
         try:
             value = tree.decode(call.args[name], golden.tensor)
         except TypeError as error:
             raise CannotCall(f"argument {name} is a {error}, which cannot be handed over") from None
-        given.append(mlx_port.to_mlx(permuted(value, argument.get("perm")), floats))
-    return given
+        put(given, named, name, mlx_port.to_mlx(permuted(value, argument.get("perm")), floats), left_out)
+    return given, named
+
+
+def put(given: list[Any], named: dict[str, Any], name: str, value: Any, by_name: bool) -> None:
+    """Add one argument, by position while that is possible."""
+    if by_name:
+        named[name] = value
+    else:
+        given.append(value)
 
 
 def permuted(value: Any, perm: list[int] | None) -> Any:
