@@ -27,6 +27,8 @@ def through(change, text: str) -> str:
         ("if not None is None:\n    a()", ""),
         ("y = a if None is None else b", "y = a"),
         ("y = x is None", "y = x is None"),
+        ("a = 'cpu' == 'npu'\nif a:\n    b()\nc()", "c()"),
+        ("a = None is None\nfor x in y:\n    a = f(x)\ng(a)", "a = True\nfor x in y:\n    a = f(x)\ng(a)"),
         ("y = 1 is 2", "y = 1 is 2"),
     ],
 )

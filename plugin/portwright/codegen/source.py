@@ -6,6 +6,7 @@ import ast
 import io
 import textwrap
 import tokenize
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DIRECTIVES = ("fmt:", "type:", "noqa", "ruff:", "pylint:", "pragma", "Copied from", "TODO", "Ignore copy", "!!!")
@@ -79,3 +80,15 @@ def licence_of(text: str) -> str:
             continue
         lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def merged_licences(blocks: Iterable[str]) -> tuple[str, ...]:
+    """Each licence text once, under all the copyright lines that stand above it somewhere."""
+    heads: dict[str, dict[str, None]] = {}
+    for block in blocks:
+        lines = block.splitlines()
+        head = [line for line in lines if line.lstrip("# ").lower().startswith("copyright")]
+        rest = "\n".join(line for line in lines if line not in head).strip("#\n ")
+        if block:
+            heads.setdefault(rest, {}).update(dict.fromkeys(head))
+    return tuple("\n".join([*head, *(["#"] if head else []), f"# {rest}"]) for rest, head in heads.items())

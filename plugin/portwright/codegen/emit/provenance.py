@@ -24,6 +24,15 @@ def over_config(scope: Scope, node: ast.expr, depth: int = 0) -> ast.expr | None
     return found
 
 
+def traced(scope: Scope, node: ast.expr) -> ast.expr | None:
+    """The expression in terms of config fields, or the literal that it always is; None when neither is known."""
+    found = rewritten(scope, node, 0)
+    found = reduced(found) if found is not None else None
+    if found is None or is_literal(found) or any(isinstance(n, ast.Attribute) for n in ast.walk(found)):
+        return found
+    return None
+
+
 def reduced(node: ast.expr) -> ast.expr:
     """Decide what is decided: `None is not None`, `False and x`."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from portwright.codegen.emit.chosen import choice_demands
-from portwright.codegen.emit.provenance import over_config
+from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import Demand, ask
@@ -156,7 +156,7 @@ def origins(scope: Scope, callee: Function, given: Arguments) -> list[Demand]:
     for q in callee.parameters:
         if q in given.named:
             value = given.named[q]
-            found = value if is_literal(value) else over_config(scope, value)
+            found = value if is_literal(value) else traced(scope, value)
             out.append(Demand("origin", callee.fid, q, ast.unparse(found) if found is not None else UNKNOWN))
         elif q in callee.trace.defaults:
             out.append(Demand("origin", callee.fid, q, repr(callee.trace.defaults[q])))

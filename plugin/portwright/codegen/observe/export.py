@@ -18,7 +18,7 @@ from portwright.codegen.observe.recorder import Recorder
 from portwright.codegen.observe.resolve import class_key, function_key, python_function
 from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.observe.variants import Variant, Variants
-from portwright.codegen.source import licence_of
+from portwright.codegen.source import licence_of, merged_licences
 from portwright.codegen.trace import ClassTrace, FunctionTrace, GlobalRef, ModelTrace, SampleCall, Trace
 
 PLAIN = (bool, int, float, str, type(None))
@@ -170,7 +170,7 @@ def make_trace(
         model_trace(m, c, sampler, variants.class_of) for m, c in zip(models, configs, strict=True)
     )
     files = dict.fromkeys(f.file for f in functions.values() if f.entered)
-    licences = dict.fromkeys(licence_of(recorder.sources.texts[f]) for f in files if f in recorder.sources.texts)
+    licences = merged_licences([licence_of(recorder.sources.texts[f]) for f in files if f in recorder.sources.texts])
     return Trace(
         reference=reference,
         root=class_key(cls),
@@ -185,7 +185,7 @@ def make_trace(
         root_config=root_config(models),
         configs=config_traces(models),
         config_defaults=config_defaults(cls),
-        licences=tuple(x for x in licences if x),
+        licences=licences,
         probes=tuple(probes),
         arguments=arguments,
     )

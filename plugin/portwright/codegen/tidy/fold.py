@@ -7,12 +7,45 @@ import ast
 
 def folded(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements with constant tests decided; a branch that is never taken goes, and may leave nothing."""
-    visitor = _Fold()
+    while True:
+        body = _visited(_Fold(), body)
+        known = truths(body)
+        if not known:
+            return body
+        body = _visited(_Put(known), [s for s in body if not binds(s, known)])
+
+
+def _visited(visitor: ast.NodeTransformer, body: list[ast.stmt]) -> list[ast.stmt]:
     out: list[ast.stmt] = []
     for s in body:
         made = visitor.visit(s)
         out += made if isinstance(made, list) else [made]
     return out
+
+
+def truths(body: list[ast.stmt]) -> dict[str, bool]:
+    """Names that are bound once, at the top, to True or False."""
+    stored = [n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)]
+    stored += [n.arg for s in body for n in ast.walk(s) if isinstance(n, ast.arg)]
+    found = {}
+    for s in body:
+        if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name):
+            name = s.targets[0].id
+            if is_bool(s.value) and stored.count(name) == 1:
+                found[name] = s.value.value  # type: ignore[attr-defined]
+    return found
+
+
+def binds(s: ast.stmt, known: dict[str, bool]) -> bool:
+    return isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id in known
+
+
+class _Put(ast.NodeTransformer):
+    def __init__(self, values: dict[str, bool]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(self.values[node.id]) if node.id in self.values else node
 
 
 class _Fold(ast.NodeTransformer):
@@ -21,7 +54,11 @@ class _Fold(ast.NodeTransformer):
         if len(node.ops) != 1 or not isinstance(node.left, ast.Constant):
             return node
         right, op = node.comparators[0], node.ops[0]
-        if not isinstance(right, ast.Constant) or not isinstance(op, (ast.Is, ast.IsNot)):
+        if not isinstance(right, ast.Constant):
+            return node
+        if isinstance(op, (ast.Eq, ast.NotEq)) and isinstance(node.left.value, str) and isinstance(right.value, str):
+            return ast.Constant((node.left.value == right.value) == isinstance(op, ast.Eq))
+        if not isinstance(op, (ast.Is, ast.IsNot)):
             return node
         if node.left.value is not None and right.value is not None:
             return node  # the identity of two numbers or texts is nobody's business

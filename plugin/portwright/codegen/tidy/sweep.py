@@ -118,6 +118,8 @@ def is_dead(s: ast.stmt, live: set[str]) -> bool:
             and s.value.id == s.targets[0].id
         ):
             return True
+        if len(s.targets) == 1 and isinstance(s.value, ast.Tuple) and same_names(s.targets[0], s.value):
+            return True
         return all(is_local(t) and not targets_of(t) & live for t in s.targets)
     if isinstance(s, ast.AugAssign):
         return is_local(s.target) and not targets_of(s.target) & live
@@ -126,6 +128,15 @@ def is_dead(s: ast.stmt, live: set[str]) -> bool:
     if is_change(s):
         return s.value.func.value.id not in live  # type: ignore[attr-defined]
     return False
+
+
+def same_names(target: ast.expr, value: ast.Tuple) -> bool:
+    """`a, b = a, b`."""
+    return (
+        isinstance(target, ast.Tuple)
+        and all(isinstance(e, ast.Name) for e in (*target.elts, *value.elts))
+        and [e.id for e in target.elts] == [e.id for e in value.elts]  # type: ignore[attr-defined]
+    )
 
 
 def targets_of(target: ast.expr) -> set[str]:
