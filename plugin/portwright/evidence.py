@@ -56,7 +56,9 @@ def required_checks(lock: Mapping[str, Any]) -> list[str]:
     for name, component in lock["components"].items():
         facts = component["facts"]
         quantize = facts.get("quantize")
-        checks = battery.check_ids(facts, quantized=bool(quantize), budget=(quantize or {}).get("budget"))
+        settings = quantize or {}
+        kept, budget = bool(settings.get("source")), settings.get("budget")
+        checks = battery.check_ids(facts, quantized=bool(quantize), kept=kept, budget=budget)
         ids += [f"{name}/{check}" for check in checks]
     return sorted(ids)
 

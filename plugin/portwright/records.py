@@ -69,17 +69,20 @@ class ComponentSpec:
     reference: str  # "module:Class"
     kind: str  # "encoder", "decoder", "unet", "vae", ...
     golden: GoldenSource | None = None
+    prompts: tuple[str, ...] = ()  # texts that the reference continues, and the port after it
+    file: str = ""  # the weight file, where the folder holds several of which each is whole; "" for all
 
 
 @dataclass(frozen=True)
 class QuantizeSpec:
     """How weights are quantized (`mx.quantize` modes) and how much the outputs may drift."""
 
-    bits: int
+    bits: int  # 0 where the source's own quantization is kept
     group_size: int
     mode: str
     budget: Mapping[str, float] = field(default_factory=dict)
     keep: tuple[str, ...] = ()  # module patterns that stay unquantized
+    source: bool = False  # the source's own quantization is kept, and nothing is rounded again
 
 
 @dataclass(frozen=True)

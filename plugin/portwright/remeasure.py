@@ -115,6 +115,7 @@ def _measure(port: Port, component: str, golden: Path, scratch: Path, on_event: 
         "portmap": str((out / "portmap.json").resolve()),
         "dtype": port.spec.dtype,
         "budget": dict(port.spec.quantize.budget) if port.spec.quantize else {},
+        "kept": bool(port.spec.quantize and port.spec.quantize.source),
         "out": str(target),
     }
     run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)

@@ -55,6 +55,12 @@ class Skill:
         return found
 
     @property
+    def gguf(self) -> Mapping[str, Any]:
+        """How the metadata of a GGUF file is read; empty where the Skill reads none."""
+        found: Mapping[str, Any] = self.data.get("gguf", {})
+        return found
+
+    @property
     def keep(self) -> tuple[str, ...]:
         """Module patterns that quantization leaves alone."""
         return tuple(self.data.get("quantize", {}).get("keep", ()))
@@ -69,7 +75,9 @@ class Skill:
         """Return the digest of each slice; comments and white space do not count."""
         parsed: dict[str, Any] = {name: self.data.get(name, {}) for name in SLICES if name != "rules"}
         parsed["rules"] = [file.data for file in self.rules]
-        return {name: sha256_json(parsed[name]) for name in SLICES} | {"prose": sha256_text(self.prose)}
+        if self.gguf:
+            parsed["gguf"] = self.gguf
+        return {name: sha256_json(value) for name, value in parsed.items()} | {"prose": sha256_text(self.prose)}
 
 
 def roots(directory: Path) -> list[Path]:

@@ -133,6 +133,8 @@ class _Checker:
                     reference=str(merged.get("reference", "")),
                     kind=str(merged.get("kind", "module")),
                     golden=golden,
+                    file=str(merged.get("file", "")),
+                    prompts=tuple(map(str, prompts)) if isinstance(prompts := merged.get("prompts"), list) else (),
                 )
             )
         return tuple(found)
@@ -141,6 +143,10 @@ class _Checker:
         if "quantize" not in self.data:
             return None
         table = self.table("quantize")
+        if table.get("source") is True:
+            return self.kept(table, skill)
+        if "bits" not in table and isinstance(self.data.get("quantize"), Mapping):
+            self.add(["quantize"], "the key 'bits' is missing", "add bits = 4, or source = true")
         bits, mode = table.get("bits"), table.get("mode", "affine")
         if not isinstance(bits, int) or not isinstance(mode, str):
             return None
@@ -157,3 +163,17 @@ class _Checker:
         if not (isinstance(group, int) and isinstance(keep, Sequence) and isinstance(budget, Mapping)):
             return None  # the schema has said so
         return QuantizeSpec(bits, group, mode, dict(budget), tuple(keep))
+
+    def kept(self, table: Mapping[str, Any], skill: Skill | None) -> QuantizeSpec | None:
+        """`source = true`: the numbers are the source's, and its scales stay exact in float32 only."""
+        for key in ("bits", "group_size", "mode"):
+            if key in table:
+                self.add(["quantize", key], f"source = true takes {key} from the source", f"remove {key}, or source")
+        if self.data.get("dtype", "float32") != "float32":
+            self.add(["dtype"], "source = true keeps scales and biases in float32, where they are exact",
+                     'write dtype = "float32", or bits and group_size instead of source')  # fmt: skip
+        keep = table.get("keep", skill.keep if skill else ())
+        budget = table.get("budget", {})
+        if not (isinstance(keep, Sequence) and isinstance(budget, Mapping)):
+            return None  # the schema has said so
+        return QuantizeSpec(0, 0, "source", dict(budget), tuple(keep), source=True)

@@ -151,7 +151,9 @@ def _judge(module: str, status: int, last: Event | None, tail: collections.deque
 def _missing_package(tail: collections.deque[str]) -> str | None:
     """Name the extra that brings the package which the worker could not import."""
     extras = {"torch": "reference", "transformers": "reference", "diffusers": "reference", "mlx": "mlx"}
-    extras |= dict.fromkeys(("numpy", "safetensors", "huggingface_hub", "blake3", "black", "rich", "filelock"), "build")
+    extras |= dict.fromkeys(
+        ("gguf", "numpy", "safetensors", "huggingface_hub", "blake3", "black", "rich", "filelock"), "build"
+    )
     for line in reversed(tail):
         if line.startswith("ModuleNotFoundError: No module named '"):
             return extras.get(line.split("'")[1].split(".")[0])

@@ -19,6 +19,21 @@ CONFIG = {
     "num_hidden_layers": LAYERS,
 }
 
+METADATA = {
+    "llama.block_count": LAYERS,
+    "llama.context_length": 128,
+    "llama.embedding_length": HIDDEN,
+    "llama.feed_forward_length": INNER,
+    "llama.attention.head_count": HEADS,
+    "llama.attention.head_count_kv": KV_HEADS,
+    "llama.rope.dimension_count": HEAD_DIM,
+    "llama.rope.freq_base": 100000.0,
+    "llama.attention.layer_norm_rms_epsilon": 1e-05,
+    "llama.vocab_size": VOCAB,
+    "tokenizer.ggml.tokens": [f"t{i}" for i in range(VOCAB)],
+    "general.name": "small",
+}
+
 
 def write(path: Path, tensors: Mapping[str, tuple[Array, str]], metadata: Mapping[str, Any] | None = None) -> Path:
     """Write float32 arrays, each as the named GGUF type, below metadata of numbers, texts and lists."""

@@ -88,10 +88,9 @@ def _shifted(by: int) -> _Blocks:
     return lambda blocks: _half(0)(blocks) * np.float32(-by)
 
 
+# Not Q4_0 and Q5_0: their scales may be negative, and 0 * -d is a negative zero, which no sum with a bias gives.
 REPACKS = {
-    "Q4_0": Repack(4, _nibbles(2), _half(0), _shifted(8)),
     "Q4_1": Repack(4, _nibbles(4), _half(0), _half(2)),
-    "Q5_0": Repack(5, _with_fifth_bit(2), _half(0), _shifted(16)),
     "Q5_1": Repack(5, _with_fifth_bit(4), _half(0), _half(2)),
     "Q8_0": Repack(8, lambda blocks: blocks[:, 2:] ^ np.uint8(0x80), _half(0), _shifted(128)),
 }

@@ -41,7 +41,7 @@ def bind_stage(port: Port, component: ComponentSpec) -> Stage:
 
         portmap = parse_portmap(read_json(portmap_file), str(portmap_file))
         root = port.snapshot_root(component)
-        config = read_json(root / component.path / "config.json")
+        config = read_json(port.config_file(component))
         headers = read_headers(root, [str(f["path"]) for f in port.weight_files(component)])
         rules = choose_layout(rulesets(port.skill), headers)
         binding = bind(rules, headers, portmap.names, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ..records import ComponentSpec
@@ -11,6 +12,8 @@ from .bind import NAMES
 from .codegen import reference_inputs
 from .context import Port, digest
 from .stage import Done, OnEvent, Stage
+
+TOKENIZER = "tokenizer.json"
 
 
 def capture_stage(port: Port, component: ComponentSpec) -> Stage:
@@ -29,6 +32,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "the weights of the reference": digest(weights),
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             **({"the runtime": port.spec.runtime} if left_out(port.spec.runtime) else {}),
+            **({"the prompts": digest(_prompts(port, component))} if component.prompts else {}),
             **reference_inputs(component.reference, port.origin),
         }
 
@@ -37,7 +41,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
         build_names = build / NAMES
         job: dict[str, Any] = {
             "reference": component.reference,
-            "config": str(root / component.path / "config.json"),
+            "config": str(port.config_file(component).resolve()),
             "snapshot": str(root),
             "weights": [str(f["path"]) for f in port.weight_files(component)],
             "golden_source": None,
@@ -48,6 +52,8 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "probes": None,
             "overrides": {**left_out(port.spec.runtime), **port.skill.probes.get(component.name, {})},
             "path": str(port.spec.directory.resolve()),
+            "prompts": list(component.prompts),
+            "tokenizer": str(_tokenizer(port, component)[0].resolve()) if component.prompts else None,
             "out": str(golden.resolve()),
         }
         if component.golden is not None:
@@ -68,6 +74,20 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
     needs = (port.task("bind", component), *([port.task("fetch-golden", component)] if component.golden else []))
     doc = "run the reference and keep its answers"
     return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc)
+
+
+def _prompts(port: Port, component: ComponentSpec) -> list[Any]:
+    return [list(component.prompts), _tokenizer(port, component)[1]]
+
+
+def _tokenizer(port: Port, component: ComponentSpec) -> tuple[Path, str]:
+    """Return the tokenizer.json that comes with the source, or was made of its metadata; and its digest."""
+    fetched = port.result("fetch", component)
+    own = component.path + "/" * bool(component.path) + TOKENIZER
+    for file in fetched["files"]:
+        if file["path"] == own:
+            return port.snapshot_root(component) / own, str(file["sha256"])
+    return port.made(component) / TOKENIZER, str(fetched.get("made", {}).get(TOKENIZER, ""))
 
 
 def _weights(port: Port, component: ComponentSpec, source: str) -> list[Any]:

@@ -34,8 +34,7 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
         }
 
     def run(on_event: OnEvent) -> Done:
-        root = port.snapshot_root(component)
-        config = read_json(root / component.path / "config.json")
+        config = read_json(port.config_file(component))
         trace, pristine = build / "trace", build / "codegen"
         job = {
             "reference": component.reference,

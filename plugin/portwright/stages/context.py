@@ -58,8 +58,18 @@ class Port:
         """Return the folder of the fetched files; it is named relative to the cache, which may have moved."""
         return unfold_root(str(self.result(stage, component)["root"]), self.spec.directory)
 
+    def config_file(self, component: ComponentSpec) -> Path:
+        """Return the reference's config: the source's own, or the one that was made of a GGUF file's metadata."""
+        made = self.result("fetch", component).get("made", {})
+        folder = self.made(component) if "config.json" in made else self.snapshot_root(component) / component.path
+        return folder / "config.json"
+
+    def made(self, component: ComponentSpec) -> Path:
+        """Return the folder of what was made of a GGUF file's metadata: config and tokenizer."""
+        return self.paths.build(component.name) / "source"
+
     def weight_files(self, component: ComponentSpec) -> list[Mapping[str, Any]]:
-        """Return the fetched records of the component's safetensors files, those of its index where it has one."""
+        """Return the fetched records of the component's weight files, those of its index where it has one."""
         return weight_files(self.result("fetch", component)["files"], self.result("fetch", component)["weight_names"])
 
     def config_digest(self, component: ComponentSpec) -> str:

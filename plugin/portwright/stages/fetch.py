@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ExitCode, PortError, Problem
 from ..records import ComponentSpec, SourceRef
+from ..weightfile import GGUF
 from ..workers import run_worker
 from .context import INDEX, Port, digest, fold_root
 from .stage import Done, OnEvent, Stage
@@ -16,11 +17,14 @@ from .stage import Done, OnEvent, Stage
 _SHARD = r"(-\d{5}-of-\d{5})?"
 # What a component's folder may hold that a port needs; never pickles.
 _PATTERNS = ("config.json", "*.safetensors", "*" + INDEX, "generation_config.json")
+_CONFIGS = ("config.json", "generation_config.json")
 
 
 def fetch_stage(port: Port, component: ComponentSpec) -> Stage:
     carry = port.skill.components.get(component.name, {}).get("carry", ())
-    return _stage(port, component, "fetch", port.spec.source, component.path, (*_PATTERNS, *carry), (), pin=True)
+    packed = ("*" + GGUF,) if port.skill.gguf else ()
+    patterns = (*_CONFIGS, component.file, *carry) if component.file else (*_PATTERNS, *packed, *carry)
+    return _stage(port, component, "fetch", port.spec.source, component.path, patterns, (), pin=True)
 
 
 def golden_stage(port: Port, component: ComponentSpec) -> Stage:
@@ -55,6 +59,8 @@ def _stage(
 
     def inputs() -> dict[str, str]:
         found = {"the source": digest([source.text, path]), "the list of files": digest(wanted)}
+        if pin and port.skill.gguf:
+            found["the Skill's reading of GGUF"] = digest(port.skill.gguf)
         from .. import receipts
 
         before = receipts.read(receipt_file)
@@ -80,16 +86,31 @@ def _stage(
         }
         result = run_worker("portwright.sources.worker", job, on_event=on_event)
         root = Path(result["root"])
-        names = _weights(root, [file["path"] for file in result["files"]], folder)
-        config = _config(root / folder / "config.json", component, source)
+        paths = [file["path"] for file in result["files"]]
+        names = _weights(root, paths, folder)
+        made: dict[str, str] = {}
+        if names[0].endswith(GGUF) and pin and f"{folder}config.json" not in paths:
+            out = port.made(component)
+            reading: dict[str, Any] = {
+                "file": str(root / names[0]),
+                "shown": names[0],
+                "table": port.skill.gguf,
+                "out": str(out.resolve()),
+            }
+            made = run_worker("portwright.gguf", reading, on_event=on_event)["files"]
+            config = _config(out / "config.json", component, source)
+        else:
+            config = _config(root / folder / "config.json", component, source)
         kept = {
             "root": fold_root(result["root"], base.resolve()),
             "revision": result["revision"],
             "files": result["files"],
             "weight_names": names,
             "config_digest": digest(config),
+            **({"made": made} if made else {}),
         }
-        return Done(tuple(root / file["path"] for file in result["files"]), kept)
+        files = [*(root / path for path in paths), *(port.made(component) / name for name in made)]
+        return Done(tuple(files), kept)
 
     return Stage(name, needs, base, receipt_file, inputs, run, "fetch the pinned files of the source")
 
@@ -142,7 +163,12 @@ def _weights(root: Path, files: list[str], folder: str) -> list[str]:
             problem = f"names shards that are not there: {', '.join(missing)}"
             raise PortError(Problem(indexes[0], problem, "the source is incomplete"), ExitCode.SOURCE)
         return listed
-    if not tensors:
-        hint = "only safetensors checkpoints are read: convert a pickled one with the library that made it"
-        raise PortError(Problem(folder or "the source", "holds no *.safetensors file", hint), ExitCode.SOURCE)
-    return tensors
+    packed = sorted(f for f in files if f.endswith(GGUF))
+    if not tensors and len(packed) > 1:
+        hint = 'name one of them: file = "…" in the component\'s table of port.toml'
+        found = ", ".join(f.removeprefix(folder) for f in packed)
+        raise PortError(Problem(folder or "the source", f"holds several GGUF files: {found}", hint), ExitCode.USAGE)
+    if not tensors and not packed:
+        hint = "only safetensors and GGUF are read: convert a pickled checkpoint with the library that made it"
+        raise PortError(Problem(folder or "the source", "holds no weight file", hint), ExitCode.SOURCE)
+    return tensors or packed

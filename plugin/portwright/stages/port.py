@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ExitCode, PortError
-from ..records import ComponentSpec
+from ..records import ComponentSpec, QuantizeSpec
 from .context import Port, digest, digest_text_file, read_json
 from .stage import Done, OnEvent, Stage
 from .verify import MEASUREMENTS
@@ -126,13 +126,20 @@ def lock_of(port: Port) -> Any:
                 tuple(facts["modules"]),
                 dict(facts["exempt"]),
                 tuple(facts["traits"]),
-                None if quantize is None else {"bits": quantize.bits, "group_size": quantize.group_size,
-                                               "mode": quantize.mode, "budget": dict(quantize.budget)},
+                None if quantize is None else quantize_facts(quantize),
             ),
-        )  # fmt: skip
+        )
     slices = {name: value for name, value in port.slices.items() if name != "prose"}
     skill = LockedSkill(port.skill.name, port.skill.version, slices)
     return Lock(port.spec.source.text, revision, files, components, skill)
+
+
+def quantize_facts(quantize: QuantizeSpec) -> dict[str, Any]:
+    """Return what port.lock says of [quantize], from which the checks follow."""
+    if quantize.source:
+        return {"source": True, "budget": dict(quantize.budget)}
+    own = {"bits": quantize.bits, "group_size": quantize.group_size, "mode": quantize.mode}
+    return {**own, "budget": dict(quantize.budget)}
 
 
 def _summarise(port: Port, proof: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from ..publish import publish_text
 from ..receipts import read as read_receipt
 from ..records import ComponentSpec
+from ..weightfile import SUFFIXES
 from ..workers import run_worker
 from .bind import MOVES
 from .context import INDEX, Port, digest, read_json
@@ -25,6 +26,8 @@ def remap_stage(port: Port, component: ComponentSpec) -> Stage:
     def wanted() -> dict[str, Any] | None:
         if quantize is None:
             return None
+        if quantize.source:
+            return {"source": True, "keep": list(quantize.keep)}
         return {
             "bits": quantize.bits,
             "group_size": quantize.group_size,
@@ -41,22 +44,22 @@ def remap_stage(port: Port, component: ComponentSpec) -> Stage:
             "the size of a shard": str(port.spec.max_shard_bytes),
             "the quantization": digest(wanted()),
             "the config": port.config_digest(component),
-            "the files carried along": digest(_carried(port, component)),
+            "the files carried along": digest([[Path(path).name, sha] for path, sha in _carried(port, component)]),
         }
 
     def run(on_event: OnEvent) -> Done:
         before = read_receipt(receipt_file)
-        root = port.snapshot_root(component)
         out.mkdir(parents=True, exist_ok=True)
         keep = dict(before.result.get("keep", {})) if before else {}
         job = {**remap_job(port, component, out), "quantize": wanted(), "keep": keep}
-        result = run_worker("portwright.remap", job, on_event=on_event, mlx=quantize is not None)
+        rounds = quantize is not None and not quantize.source
+        result = run_worker("portwright.remap", job, on_event=on_event, mlx=rounds)
         config = read_json(build / "codegen" / "config.json")
         config = {**config, **_config_keys(port, result)}
         publish_text(out / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         files = [out / str(file) for file in result["files"]]
         files += [path for path in [out / ("model" + INDEX)] if path.is_file()]
-        carried = _carry(port, component, root, out)
+        carried = _carry(port, component, out)
         kept = {
             "weights": {
                 file: entry["sha256"] for file, entry in result["files"].items() if file.endswith(".safetensors")
@@ -96,25 +99,34 @@ def _config_keys(port: Port, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _carried(port: Port, component: ComponentSpec) -> list[list[str]]:
-    """Return path and sha256 of the fetched files that belong beside the port: neither weights nor config."""
+    """Return path and sha256 of the files that belong beside the port, neither weights nor config: those that were
+    fetched, and those that were made of a GGUF file's metadata where the source has none of that name."""
     weights = set(port.result("fetch", component)["weight_names"])
     files = port.result("fetch", component)["files"]
     skipped = ("config.json",)
-    return [
-        [str(f["path"]), str(f["sha256"])]
+    root = port.snapshot_root(component)
+    fetched = [
+        [str(root / f["path"]), str(f["sha256"])]
         for f in files
         if f["path"] not in weights
-        and not f["path"].endswith((".safetensors", ".safetensors.index.json"))
+        and not f["path"].endswith((*SUFFIXES, INDEX))
         and f["path"].rpartition("/")[2] not in skipped
+    ]
+    made = port.result("fetch", component).get("made", {})
+    names = {path.rpartition("/")[2] for path, _ in fetched}
+    return fetched + [
+        [str(port.made(component) / name), digest]
+        for name, digest in sorted(made.items())
+        if name not in (*skipped, *names)
     ]
 
 
-def _carry(port: Port, component: ComponentSpec, root: Path, out: Path) -> list[Path]:
+def _carry(port: Port, component: ComponentSpec, out: Path) -> list[Path]:
     copies = []
     for path, _ in _carried(port, component):
-        target = out / path.rpartition("/")[2]
+        target = out / Path(path).name
         fresh = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(root / path, fresh)
+        shutil.copyfile(path, fresh)
         fresh.replace(target)
         copies.append(target)
     return copies

@@ -43,7 +43,7 @@ def verify_stage(port: Port, component: ComponentSpec) -> Stage:
         check_markers(out / "model.py", shown)
         _check_code(out / "model.py", shown, port.spec.runtime)
         job = measure_job(port, component, target)
-        if quantize is None:
+        if quantize is None or quantize.source:
             run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
         else:  # what quantization changed is measured against the port's own unquantized weights
             with tempfile.TemporaryDirectory(prefix="unquantized-", dir=build) as folder:
@@ -87,5 +87,6 @@ def measure_job(port: Port, component: ComponentSpec, target: Path) -> dict[str,
         "snapshot": str(port.snapshot_root(component)),
         "dtype": port.spec.dtype,
         "budget": budget,
+        "kept": bool(port.spec.quantize and port.spec.quantize.source),
         "out": str(target.resolve()),
     }

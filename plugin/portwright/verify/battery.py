@@ -31,6 +31,7 @@ ALWAYS = (
 # or the port is stored in 16 bits ("native").
 TRAITS = {
     "long": "long/positions",
+    "greedy": "greedy/tokens",
     "padding": "padding/invariance",
     "batch": "batch/invariance",
     "native": "native/outputs",
@@ -38,16 +39,23 @@ TRAITS = {
 
 
 def check_ids(
-    facts: Mapping[str, Any], *, quantized: bool = False, budget: Mapping[str, float] | None = None
+    facts: Mapping[str, Any],
+    *,
+    quantized: bool = False,
+    kept: bool = False,
+    budget: Mapping[str, float] | None = None,
 ) -> tuple[str, ...]:
     """List the checks for facts `{"modules": [...], "exempt": {module: why}, "traits": [...]}`, sorted.
 
     `modules` are the reference's parameter-holding modules that its forward calls; `budget` holds the limits of
-    `[quantize]` in port.toml ("kl", "top1", "rel_l2").
+    `[quantize]` in port.toml ("kl", "top1", "rel_l2"); `kept` says that the quantization is the source's own.
     """
     exempt = facts.get("exempt", {})
     ids = {*ALWAYS, *(f"isolate/{module}" for module in facts.get("modules", ()) if module not in exempt)}
     ids |= {TRAITS[trait] for trait in facts.get("traits", ()) if trait in TRAITS}
     if quantized:
-        ids |= {"quantization/layers", *(f"quantization/{name}" for name in budget or {})}
+        ids |= {
+            "quantization/lossless" if kept else "quantization/layers",
+            *(f"quantization/{name}" for name in budget or {}),
+        }
     return tuple(sorted(ids))

@@ -2,6 +2,7 @@
 
 Job: {"reference": "module:Class", "config": path of the library's config.json, "snapshot": folder,
 "weights": [safetensors files in it], "golden_source": null | {"config", "files": [absolute paths]},
+"prompts"?: [texts that the reference continues], "tokenizer"?: path of tokenizer.json,
 "moves": null | path of a moves.json with source -> reference names, "mode": "snapshot" | "redraw", "seed": int,
 "path"?: folder of the reference's own code, "probes": null | [paths of inputs.safetensors], "overrides": {},
 "varied"?: whether to make unobserved probes from the given ones,
@@ -27,7 +28,7 @@ from portwright.reference.build import build
 from portwright.reference.probes import Probe, make_probes, read_probe, write_probe
 from portwright.reference.redraw import redraw
 from portwright.verify import tree
-from portwright.verify.capture import invariance, noise, sensitivity, weights
+from portwright.verify.capture import greedy, invariance, noise, sensitivity, weights
 from portwright.verify.capture.extra import far_positions, varied
 from portwright.verify.capture.inventory import held_exactly, inventory
 from portwright.verify.capture.record import Call, holders, is_tensor, record, tables
@@ -161,7 +162,15 @@ def measure_reference(
             invariance.add_noise(pairs, batch, probes, shadow, name)
         invariance.at_least(pairs, batch, entries, name)
         del shadow
-    traits = {"padding": pad_entry(folder, pairs), "batch": batch}
+    written = greedy.capture(
+        model,
+        lambda: build(job["reference"], config, job.get("seed", 0)),
+        job.get("prompts") or (),
+        Path(job.get("tokenizer") or "tokenizer.json"),
+        folder,
+        emit,
+    )
+    traits = {"padding": pad_entry(folder, pairs), "batch": batch, "greedy": written}
     emit.log("asking which parameters and inputs are observed")
     live = sensitivity.live_parameters(model, probes)
     store.write(folder / "modules.safetensors")
@@ -189,6 +198,7 @@ def measure_reference(
         "noise": {name: greatest(entries, name) for name in entries[0]["noise"]},
         "padding": traits["padding"],
         "batch": traits["batch"],
+        **({"greedy": written} if written else {}),
         "sensitivity": {
             "unobserved": sorted(set(model.state_dict()) - live),
             "inputs": sensitivity.live_inputs(model, probes),

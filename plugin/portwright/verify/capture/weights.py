@@ -14,16 +14,34 @@ from safetensors import safe_open
 from portwright.errors import PortError, Problem
 from portwright.reference.build import BOOKKEEPING, build, library_config, load_class
 from portwright.verify import circuit
+from portwright.verify.gguffile import GgufTensors
+
+
+class _Gguf:
+    """A GGUF file as a safetensors handle is used: tensors by key, dequantized when they are asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self._tensors = GgufTensors(file)
+
+    def keys(self) -> list[str]:
+        return list(self._tensors)
+
+    def get_tensor(self, key: str) -> torch.Tensor:
+        return torch.from_numpy(self._tensors[key])
 
 
 def open_all(files: Sequence[Path]) -> dict[str, Any]:
-    """Open safetensors files (never pickle) and give their handles by tensor key."""
-    wrong = [file for file in files if file.suffix != ".safetensors"]
+    """Open safetensors and GGUF files (never pickle) and give their handles by tensor key."""
+    wrong = [file for file in files if file.suffix not in (".safetensors", ".gguf")]
     if wrong:
-        hint = "only .safetensors files are read; pickled weights can run code"
+        hint = "only .safetensors and .gguf files are read; pickled weights can run code"
         raise PortError(Problem(str(path), "is not a safetensors file", hint) for path in wrong)
     handles: dict[str, Any] = {}
     for file in files:
+        if file.suffix == ".gguf":
+            opened = _Gguf(file)
+            handles |= dict.fromkeys(opened.keys(), opened)
+            continue
         handle = safe_open(str(file), "pt")
         handles |= dict.fromkeys(handle.keys(), handle)  # type: ignore[no-untyped-call]
     return handles
@@ -32,6 +50,8 @@ def open_all(files: Sequence[Path]) -> dict[str, Any]:
 def from_library(reference: str, config: dict[str, Any], files: Sequence[Path]) -> torch.nn.Module | None:
     """Load through the library's own code, so that its own conversion applies; None when keys are left missing."""
     cls = load_class(reference)
+    if len(files) == 1 and files[0].suffix == ".gguf":
+        return _from_gguf(reference, config, files[0])
     if not hasattr(cls, "from_pretrained"):
         return _plain(reference, config, files)
     with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
@@ -41,6 +61,27 @@ def from_library(reference: str, config: dict[str, Any], files: Sequence[Path]) 
         except (RuntimeError, ValueError, KeyError, OSError):
             return None  # the library refuses the file as it is; rules may still read it
     if info.get("missing_keys") or info.get("mismatched_keys") or info.get("error_msgs"):
+        return None
+    return model.float().eval().requires_grad_(False)
+
+
+def _from_gguf(reference: str, config: dict[str, Any], file: Path) -> torch.nn.Module | None:
+    """Load a GGUF file by transformers' own reading of it: its names, and its own undoing of llama.cpp's order of rows.
+
+    None where transformers does not know the file's architecture, or leaves parameters missing.
+    """
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    model = build(reference, config, seed=0)
+    if not hasattr(model, "config"):
+        return None
+    try:
+        found = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model, torch_dtype=torch.float32)
+    except (ValueError, NotImplementedError, KeyError, ImportError):
+        return None
+    loaded = model.load_state_dict(found["tensors"], strict=False)
+    tied = tied_names(model)
+    if [key for key in loaded.missing_keys if key not in tied] or loaded.unexpected_keys:
         return None
     return model.float().eval().requires_grad_(False)
 

@@ -7,7 +7,7 @@ its own library. Where moves.json is given, the source's bytes are followed forw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mlx.core as mx
@@ -22,11 +22,22 @@ from portwright.verify.measure.port import DTYPES, read_safetensors
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
     """Count the tensors of the reference whose bytes do not come back from the port."""
-    if bench.quantized and not bench.job.unquantized:
+    if bench.quantized and not bench.job.unquantized and not bench.job.kept:
         yield NotRun("bijection/elements", "the port is quantized and its unquantized weights were not given")
         return
     files = bench.job.unquantized or None
-    stored = {k: v for f in files for k, v in read_safetensors(f).items()} if files else bench.port.stored()
+    if bench.job.kept:
+        stored = bench.plain_weights or {}
+    else:
+        stored = {k: v for f in files for k, v in read_safetensors(f).items()} if files else bench.port.stored()
+    said = undone(bench, stored)
+    if bench.job.moves is not None and bench.job.snapshot is not None:
+        said += ledger.follow(bench.job.moves, bench.job.snapshot, stored, DTYPES[bench.dtype])
+    yield Measured("bijection/elements", "mismatches", len(said), 0, "exact", "\n".join(said))
+
+
+def undone(bench: Bench, stored: Mapping[str, mx.array]) -> list[str]:
+    """Say of each tensor of the reference whose bytes do not come back from these weights of the port."""
     inventory = bench.golden.body["parameters"]
     dtypes = {dtype: name for name, dtype in DTYPES.items()}
     said: list[str] = []
@@ -46,9 +57,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
                 said.append(f"{key}: its bytes are not those of the reference's {name}")
         if len(parts) != len(entry["from"]):
             said.append(f"{key}: holds {len(parts)} tensors of the reference, the portmap names {len(entry['from'])}")
-    if bench.job.moves is not None and bench.job.snapshot is not None:
-        said += ledger.follow(bench.job.moves, bench.job.snapshot, stored, DTYPES[bench.dtype])
-    yield Measured("bijection/elements", "mismatches", len(said), 0, "exact", "\n".join(said))
+    return said
 
 
 def bits(value: mx.array) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from portwright.verify.checks.bijection import undone
 from portwright.verify.compare import distance
 from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun
@@ -21,12 +22,13 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     """The worst layer's error, and each end-to-end figure that port.toml has a budget for."""
     if not bench.quantized:
         return
-    names = ["quantization/layers", *(f"quantization/{name}" for name in bench.job.budget)]
+    own = "quantization/lossless" if bench.job.kept else "quantization/layers"
+    names = [own, *(f"quantization/{name}" for name in bench.job.budget)]
     if bench.plain_weights is None:
         for name in names:
             yield NotRun(name, "the unquantized weights are not on this machine")
         return
-    yield layers(bench)
+    yield lossless(bench) if bench.job.kept else layers(bench)
     figures = end_to_end(bench)
     for name, budget in bench.job.budget.items():
         metric, limit = ("top1_disagreement", 1 - budget) if name == "top1" else (name, budget)
@@ -34,6 +36,19 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
             yield Measured(f"quantization/{name}", metric, figures[metric], limit, "budget")
         else:
             yield NotRun(f"quantization/{name}", f"no figure is called {name!r}")
+
+
+def lossless(bench: Bench) -> Measured:
+    """Count the quantized weights that MLX does not dequantize to the reference's own numbers, bit for bit."""
+    packed = {f"{path}.weight" for path, module in mlx_port.paths_of(bench.stored_model).items() if "scales" in module}
+    plain = bench.plain_weights or {}
+    said = undone(bench, {key: value for key, value in plain.items() if key in packed})
+    said += [
+        f"{key}: the portmap does not say what it is made from" for key in packed - set(bench.port.portmap["params"])
+    ]
+    if not packed:
+        said.append("no module is quantized")
+    return Measured("quantization/lossless", "mismatches", len(said), 0, "exact", "\n".join(said))
 
 
 def layers(bench: Bench) -> Measured:

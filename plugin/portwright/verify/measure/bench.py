@@ -59,6 +59,7 @@ class Job:
     moves: Path | None = None
     snapshot: Path | None = None
     unquantized: tuple[Path, ...] = ()
+    kept: bool = False  # the port's quantization is the source's own, so that its weights are the reference's
     budget: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
 
@@ -100,6 +101,8 @@ class Bench:
         """The golden's own weights in the port's names and layouts, float32; None where they cannot be had."""
         if self.dtype == "float32" and not self.quantized:
             return self.port.stored()
+        if self.job.kept:
+            return self.port.dequantized()
         if self.job.moves is not None and self.job.snapshot is not None:
             return ledger.rebuilt(self.job.moves, self.job.snapshot)
         if self.dtype in self.golden.body["held_exactly"]:

@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portwright.verify import circuit
+from portwright.verify.gguffile import GgufTensors
 from portwright.verify.measure.port import read_safetensors
+
+
+def sources_of(body: Mapping[str, Any], snapshot: Path) -> dict[str, Mapping[str, Any]]:
+    """The tensors of each source file by key, those of a GGUF file dequantized when they are asked for."""
+    names = sorted({source["file"] for source in body["sources"].values()})
+    return {
+        name: GgufTensors(snapshot / name) if name.endswith(".gguf") else read_safetensors(snapshot / name)
+        for name in names
+    }
 
 
 def follow(moves: Path, snapshot: Path, stored: Mapping[str, mx.array], dtype: mx.Dtype) -> list[str]:
@@ -21,15 +31,13 @@ def follow(moves: Path, snapshot: Path, stored: Mapping[str, mx.array], dtype: m
     `dtype` is what the port's floats are stored in.
     """
     body = json.loads(moves.read_text(encoding="utf-8"))
-    handles = {
-        name: read_safetensors(snapshot / name) for name in sorted({s["file"] for s in body["sources"].values()})
-    }
+    handles = sources_of(body, snapshot)
     said, claimed = [], [drop["source"] for drop in body["drops"]]
     produced: list[str] = []
     for move in body["moves"]:
         claimed += move["sources"]
         produced += [target["key"] for target in move["targets"]]
-        sources = [handles[body["sources"][key]["file"]][key] for key in move["sources"]]
+        sources = [mx.array(handles[body["sources"][key]["file"]][key]) for key in move["sources"]]
         said += lost(move, [tuple(s.shape) for s in sources])
         said += differing(move, sources, stored, dtype)
     said += [f"{key}: no move and no drop claims it" for key in sorted(set(body["sources"]) - set(claimed))]
@@ -80,12 +88,10 @@ def _bits(value: mx.array) -> NDArray[Any]:
 def rebuilt(moves: Path, snapshot: Path) -> dict[str, mx.array]:
     """The port's weights in float32, made from the source's bytes by moves.json alone."""
     body = json.loads(moves.read_text(encoding="utf-8"))
-    handles = {
-        name: read_safetensors(snapshot / name) for name in sorted({s["file"] for s in body["sources"].values()})
-    }
+    handles = sources_of(body, snapshot)
     made: dict[str, mx.array] = {}
     for move in body["moves"]:
-        sources = [handles[body["sources"][key]["file"]][key] for key in move["sources"]]
+        sources = [mx.array(handles[body["sources"][key]["file"]][key]) for key in move["sources"]]
         arrays = [np.array(s.astype(mx.float32) if mx.issubdtype(s.dtype, mx.floating) else s) for s in sources]
         made |= {key: mx.array(np.ascontiguousarray(a)) for key, a in circuit.run_move(move, arrays).items()}
     return made

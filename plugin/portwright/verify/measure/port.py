@@ -97,6 +97,22 @@ class Port:
         model = _said(self.folder / "model.py", lambda: self.code.Model(self.code.ModelArgs.from_dict(config)))
         return _filled(model, weights, self.folder, DTYPES[dtype])
 
+    def dequantized(self) -> dict[str, mx.array]:
+        """The stored tensors by key, each packed weight with its scales and biases as the numbers they stand for."""
+        stored, settings = self.stored(), self.config["quantization"]
+        found = {}
+        for key, value in stored.items():
+            path, _, name = key.rpartition(".")
+            if name in ("scales", "biases") and f"{path}.scales" in stored:
+                continue
+            scales = stored.get(f"{path}.scales") if name == "weight" else None
+            if scales is not None:
+                own = settings.get(path) or settings
+                how = {"group_size": own["group_size"], "bits": own["bits"], "mode": own.get("mode", "affine")}
+                value = mx.dequantize(value, scales, stored.get(f"{path}.biases"), **how)
+            found[key] = value
+        return found
+
     def stored(self) -> dict[str, mx.array]:
         """The stored tensors by key."""
         return {k: v for file in weight_files(self.folder) for k, v in read_safetensors(file).items()}

@@ -2,7 +2,8 @@
 
 Job: {"port": folder with model.py, config.json, portmap.json and weights, "golden": folder or packed file,
 "out": path of measurements.json, "dtype": what the port is stored in, "component"?: name, "portmap"?: path,
-"moves"?: path, "snapshot"?: folder, "unquantized"?: [paths], "budget"?: {}, "checks"?: [names of the registry]}.
+"moves"?: path, "snapshot"?: folder, "unquantized"?: [paths], "kept"?: bool, "budget"?: {},
+"checks"?: [names of the registry]}.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def parsed(job: dict[str, Any], golden: Path) -> Job:
         path("moves"),
         path("snapshot"),
         tuple(map(Path, job.get("unquantized") or ())),
+        bool(job.get("kept")),
         job.get("budget") or {},
         tuple(job.get("checks") or ()),
     )
