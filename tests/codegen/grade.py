@@ -65,6 +65,7 @@ def mlx_side(job: dict[str, Any]) -> None:
     """Load the port with the same weights and compare."""
     import mlx.core as mx
     import numpy as np
+    from portwright.nesting import nested
 
     out, port = Path(job["out"]), Path(job["port"])
     spec = importlib.util.spec_from_file_location("port", port / "model.py")
@@ -93,7 +94,7 @@ def mlx_side(job: dict[str, Any]) -> None:
             wanted = [data[k] for k in sorted(data) if k.startswith("out.")]
             figure = {k: item[k] for k in ("config", "probe", "observed")}
             try:
-                got = flatten(model(**inputs, **item["kwargs"]))
+                got = flatten(model(**nested({**inputs, **item["kwargs"]})))
                 figure["errors"] = errors(got, wanted, np)
             except Exception as error:
                 figure["failed"] = f"{type(error).__name__}: {error}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,26 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from portwright.nesting import nested
 from portwright.reference.build import not_built
-from portwright.reference.named_inputs import Sizes, make_input, optional_inputs, sizes_of
+from portwright.reference.named_inputs import Sizes, field, make_input, optional_inputs, sizes_of
 from portwright.reference.search import search_inputs
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One call of the model: tensors by argument name, and the other arguments as JSON values."""
+    """One call of the model: tensors by argument name (dotted inside dicts and lists), the rest as JSON values."""
 
     name: str
     tensors: Mapping[str, torch.Tensor]
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seed: int = 0
     observed: bool = True  # False: codegen never sees it, so it can only be passed by being right
     tags: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Fresh keyword arguments, cloned, so that no run can change another's inputs."""
-        return {**{k: v.clone() for k, v in self.tensors.items()}, **self.kwargs}
+        return nested({**{k: v.clone() for k, v in self.tensors.items()}, **self.kwargs})
 
 
 # name, sequence length, batch, observed, which optional inputs
@@ -75,7 +77,7 @@ def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
 
 def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[Probe]:
     """Probes by the field's argument names (`input_ids`, `pixel_values`, `timestep`, ...); [] if one is unknown."""
-    required, optional = optional_inputs(model, names)
+    required, optional = optional_inputs(model, {k: p for k, p in names.items() if k not in given})
     if required is None:
         return []
     plans = list(PLANS)
@@ -118,17 +120,36 @@ def probe_of(
             return None
         tensors[name] = value
     for name, value in given.items():
-        if isinstance(value, Mapping):
-            tensors[name] = drawn(value, g)
+        if isinstance(value, Mapping) and "choices" in value:
+            kwargs[name] = value["choices"][sizes.variant % len(value["choices"])]
+        elif isinstance(value, Mapping):
+            tensors[name] = drawn(sized(value, model, sizes), g)
         elif value is not None:
             kwargs[name] = value
     return Probe(title, tensors, kwargs, seed, observed, tags)
 
 
+def sized(spec: Mapping[str, Any], model: torch.nn.Module, sizes: Sizes) -> dict[str, Any]:
+    """A spec with plain sizes: "batch", a config field's name, or a list of which each probe takes the next."""
+    config = getattr(model, "config", None)
+
+    def size(value: Any) -> int:
+        if isinstance(value, (list, tuple)):
+            return size(value[sizes.variant % len(value)])
+        if value == "batch":
+            return sizes.batch
+        return int(field(config, value)) if isinstance(value, str) else int(value)
+
+    return {**spec, "shape": [size(v) for v in spec["shape"]]}
+
+
 def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
-    """A random tensor of `{"shape": [...], "dtype": "float32", "high": 10}`."""
+    """A random tensor of `{"shape": [...], "dtype": "float32", "high": 10}`; `"padded"` gives masks of ones."""
     dtype = getattr(torch, spec.get("dtype", "float32"))
     shape = tuple(spec["shape"])
+    if spec.get("padded"):
+        lengths = [max(1, shape[-1] - 2 * row) for row in range(shape[0])]
+        return torch.stack([torch.arange(shape[-1]) < n for n in lengths]).expand(shape).to(dtype)
     if dtype == torch.bool:
         return torch.rand(shape, generator=g) > 0.4
     if dtype.is_floating_point:
@@ -141,7 +162,8 @@ def search_probes(
 ) -> list[Probe]:
     """Probes of a plain module: shapes tried from the layers that could consume each argument."""
     fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
-    drawn_shapes = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
+    first = sizes_of(model, 7, 2, variant=0)
+    drawn_shapes = {k: sized(v, model, first) for k, v in given.items() if isinstance(v, Mapping) and "shape" in v}
     left = {k: p for k, p in names.items() if k not in fixed and given.get(k, 0) is not None}
     return [
         Probe(title, tensors, fixed, seed, observed)

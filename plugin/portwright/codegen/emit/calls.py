@@ -80,9 +80,16 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     ):
         return plain_call(scope, n)  # a function defined inside this one
     module = callee.module or "builtins"
+    if callee.sort == "function" and isinstance(n.func, ast.Name) and n.func.id in local_functions(scope):
+        return plain_call(scope, n)
     if is_standard(module) or module in PYTHON_TYPES:
         return plain_call(scope, n)
     raise HoleError(f"no row for {callee.module}.{callee.name}")
+
+
+def local_functions(scope: Scope) -> set[str]:
+    """Functions defined inside this one: they are translated in place."""
+    return {s.name for s in ast.walk(scope.tree) if isinstance(s, ast.FunctionDef)} - {scope.tree.name}
 
 
 def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:

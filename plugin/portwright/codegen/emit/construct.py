@@ -67,8 +67,9 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return ast.Call(ast.Name("tuple", ast.Load()), [scope.expr(a) for a in n.args], [])
     if is_standard(callee.module):
         return plain_call(scope, n)
-    if scope.program.method(callee.cls, "__call__"):
-        return ast.Constant(None)  # a processor: calls of it are calls of its function
+    called = scope.program.method(callee.cls, "__call__")
+    if called:  # a processor: calls of it are calls of its function
+        return scope.work.function_name(scope, called)
     if callee.fid:
         title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
         return unit_call(scope, n, (callee,), function=title, constructs=callee.cls)

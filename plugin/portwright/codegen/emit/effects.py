@@ -121,12 +121,21 @@ def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list
     """`x.op_()`: a new value for the name x; on a view it would have to reach the base, which MLX cannot."""
     if isinstance(f.value, ast.Name):
         return [ast.Assign([ast.Name(f.value.id, ast.Store())], scope.expr(value))]
-    if name == "copy_" and isinstance(f.value, ast.Subscript) and isinstance(f.value.value, ast.Name):
+    if name == "copy_" and isinstance(f.value, ast.Subscript) and isinstance(undetached(f.value.value), ast.Name):
         from portwright.codegen.emit.assign import assign
 
-        stored = ast.Subscript(f.value.value, f.value.slice, ast.Store())
+        stored = ast.Subscript(undetached(f.value.value), f.value.slice, ast.Store())
         return assign(scope, [stored], value.args[0])
     raise HoleError(f"in-place {name} on a view")
+
+
+def undetached(node: ast.expr) -> ast.expr:
+    """`x.data` and `x.detach()` share their memory with x."""
+    if isinstance(node, ast.Attribute) and node.attr == "data":
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "detach":
+        return node.func.value
+    return node
 
 
 def container_change(scope: Scope, value: ast.Call, f: ast.Attribute) -> list[ast.stmt]:

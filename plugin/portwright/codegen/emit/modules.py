@@ -50,7 +50,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     return called(scope, n, wants_last=wants.pop())
 
 
-def called(scope: Scope, n: ast.Call, wants_last: bool) -> ast.expr:
+def called(scope: Scope, n: ast.Call, wants_last: bool, function: ast.expr | None = None) -> ast.expr:
     """`layer(x)` with x in the layout that the layer wants, and the result in the one that it has in the port."""
     if len(n.args) != 1 or n.keywords:
         raise HoleError("a layer called with several arguments")
@@ -63,7 +63,7 @@ def called(scope: Scope, n: ast.Call, wants_last: bool) -> ast.expr:
         x = to_last(x, rank)
     elif not wants_last and last and rank is not None:
         x = to_first(x, rank)
-    out: ast.expr = ast.Call(scope.expr(n.func), [x], [])
+    out: ast.expr = ast.Call(function if function is not None else scope.expr(n.func), [x], [])
     if wants_last and not out_last:
         return to_first(out, out_rank or 0)
     return to_last(out, out_rank or 0) if out_last and not wants_last else out
@@ -77,7 +77,9 @@ def sequential(scope: Scope, n: ast.Call) -> ast.expr:
         module = scope.program.modules[path]
         prefix = f"{inner}." if inner else ""
         layers += [scope.program.modules[f"{model}:{prefix}{c}"] for c in module.children]
-    wants: set[bool] = set()
+    source = n.args[0]
+    state: bool | None = None  # whether the value between two layers is channels-last; None: as it came
+    entered: bool | None = None
     demands = []
     for layer in layers:
         base = scope.program.torch_base(layer.cls)
@@ -89,23 +91,39 @@ def sequential(scope: Scope, n: ast.Call) -> ast.expr:
             if len(scope.work.kept(forward)) != 1 or forward in scope.results:
                 raise HoleError("a Sequential of modules that take or give several values")
             demands.append(Demand("call", forward))
-            wants.add(False)
+            wants, gives = function_layouts(scope, forward)
         elif base in CONSTRUCTORS:
-            wants.add(CONSTRUCTORS[base].channels_last)
+            wants = gives = CONSTRUCTORS[base].channels_last
         else:
             raise HoleError(f"a Sequential with {base}")
-    if len(wants) > 1:
-        raise HoleError("a Sequential of layers of both layouts")
-    source = n.args[0]
+        if state is None:
+            entered = wants
+        elif state != wants:
+            raise HoleError("a Sequential of layers of both layouts")
+        state = gives
     x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
-    if True in wants:
-        if rank is None or out_rank is None:
-            raise HoleError("a Sequential whose input has no fixed rank")
-        x = x if scope.is_last(source) else to_last(x, rank)
-    elif scope.is_last(source) or scope.is_last(n):
-        raise HoleError("a Sequential of rewritten modules on channels-last values")
+    last, out_last = scope.is_last(source), scope.is_last(n)
+    if entered is None:
+        entered = state = last
+    if (entered != last or state != out_last) and (rank is None or out_rank is None):
+        raise HoleError("a Sequential whose input has no fixed rank")
+    if entered != last:
+        x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
     out = ask(quote("sequential(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", "sequential"), *demands)
-    return to_first(out, out_rank or 0) if True in wants and not scope.is_last(n) else out
+    if state == out_last:
+        return out
+    return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)
+
+
+def function_layouts(scope: Scope, fid: str) -> tuple[bool, bool]:
+    """Whether a one-argument function takes, and whether it gives, channels-last values."""
+    inner = scope.work.scope(fid)
+    seen = inner.trace.params.get(scope.work.kept(fid)[0])
+    tags = set(seen.tags) if seen is not None else set()
+    given = {t for s in ast.walk(inner.tree) if isinstance(s, ast.Return) for t in inner.seen(s.value).tags}
+    if len(tags) != 1 or len(given) != 1:
+        raise HoleError("mixed layout: a module in a Sequential is sometimes channels-last, sometimes not")
+    return tags == {"cl"}, given == {"cl"}
 
 
 def chosen_by_config(scope: Scope, f: ast.expr) -> Assumption | None:

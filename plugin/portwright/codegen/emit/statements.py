@@ -15,6 +15,7 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.facts.returns import Result, returned_elements
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
 from portwright.codegen.layout import to_first
+from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 
@@ -332,6 +333,11 @@ def outward(scope: Scope, value: ast.expr) -> ast.expr:
     translated = scope.expr(value)
     if scope.is_root_entry and "tensor" in scope.kinds(value) and scope.is_last(value):
         return to_first(translated, scope.rank(value) or 0)
+    tags = set(scope.seen(value).element_tags)
+    if scope.is_root_entry and "cl" in tags:
+        if tags != {"cl"}:
+            raise HoleError("a returned list of values in both layouts")
+        return quote("[mx.moveaxis(x, -1, 1) for x in xs]", xs=translated)
     return translated
 
 

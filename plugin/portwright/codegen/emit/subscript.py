@@ -92,6 +92,26 @@ def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.e
     return quote("(x.shape[0], x.shape[-1], *x.shape[1:-1])[i]", x=x, i=subscript_slice(scope, n.slice))
 
 
+def picks_positions(scope: Scope, parts: list[ast.expr]) -> bool:
+    """`x[:, :, i, a:b]`: whole batch and channels, numbers and slices of the other axes."""
+    whole = [isinstance(p, ast.Slice) and not (p.lower or p.upper or p.step) for p in parts[:2]]
+    others = [isinstance(p, ast.Slice) or scope.kinds(p) == {"int"} or isinstance(plain(p), int) for p in parts[2:]]
+    return len(parts) > 2 and all(whole) and all(others)
+
+
+def moved_slices(scope: Scope, parts: list[ast.expr], rank: int) -> ast.expr:
+    """Slices of a channels-first value, for the same value held channels-last."""
+    moved = [subscript_slice(scope, p) for p in parts] + [ast.Slice() for _ in range(rank - len(parts))]
+    moved = [moved[0], *moved[2:], moved[1]]
+    while (
+        len(moved) > 1
+        and isinstance(moved[-1], ast.Slice)
+        and not (moved[-1].lower or moved[-1].upper or moved[-1].step)
+    ):
+        moved.pop()
+    return moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load())
+
+
 def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     """An item or slice of a tensor."""
     for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
@@ -106,14 +126,11 @@ def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
         raise HoleError("a slice of a channels-last value of several ranks")
     parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
     if last and out_last and all(isinstance(p, ast.Slice) for p in parts):
-        moved = [subscript_slice(scope, p) for p in parts] + [ast.Slice() for _ in range(rank - len(parts))]
-        moved = [moved[0], *moved[2:], moved[1]]
-        while (
-            len(moved) > 1
-            and isinstance(moved[-1], ast.Slice)
-            and not (moved[-1].lower or moved[-1].upper or moved[-1].step)
-        ):
-            moved.pop()
-        return ast.Subscript(x, moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load()), ast.Load())
+        return ast.Subscript(x, moved_slices(scope, parts, rank), ast.Load())
+    if last and out_last and picks_positions(scope, parts):
+        taken = [subscript_slice(scope, p) for p in parts[2:]] + [ast.Slice() for _ in range(rank - len(parts))]
+        while isinstance(taken[-1], ast.Slice) and not (taken[-1].lower or taken[-1].upper or taken[-1].step):
+            taken.pop()
+        return ast.Subscript(x, ast.Tuple([ast.Slice(), *taken], ast.Load()), ast.Load())
     item = ast.Subscript(to_first(x, rank) if last else x, subscript_slice(scope, n.slice), ast.Load())
     return to_last(item, out_rank) if out_last else item

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.emit.modules import called
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.units import unit_call
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import quote
+from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 
 def is_super(node: ast.AST) -> bool:
@@ -25,12 +27,7 @@ def super_call(scope: Scope, n: ast.Call) -> ast.expr:
     if callees and all(c.fid for c in callees):
         title = "__call__" if n.func.attr == "forward" else n.func.attr
         return unit_call(scope, n, callees, function=quote(f"super().{title}"))
-    if (
-        n.func.attr == "forward"
-        and len(n.args) == 1
-        and not n.keywords
-        and scope.seen(n).tags == {""}
-        and scope.seen(n.args[0]).tags == {""}
-    ):
-        return ast.Call(quote("super().__call__"), [scope.expr(n.args[0])], [])
+    base = CONSTRUCTORS.get(scope.program.torch_base(scope.trace.owner))
+    if n.func.attr == "forward" and base is not None:
+        return called(scope, n, base.channels_last, quote("super().__call__"))
     raise HoleError(f"super().{n.func.attr} of a class that is not rewritten")

@@ -171,6 +171,10 @@ def keyword_evidence(scope: Scope, name: str) -> str:
 def check_alike(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> None:
     """Several callees may share a call only where run time picks the right one by itself."""
     sorts = {c.sort for c in callees}
+    if sorts == {"object"} and isinstance(n.func, ast.Attribute):
+        if len({scope.results.get(c.fid) for c in callees}) > 1:
+            raise HoleError("callees that return different numbers of values")
+        return  # functions kept as attributes: each module holds the one that it was made with
     if sorts == {"module"} or (sorts == {"method"} and isinstance(n.func, ast.Attribute)):
         if len({scope.results.get(c.fid) for c in callees}) > 1:
             raise HoleError("callees that return different numbers of values")
@@ -207,6 +211,8 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
         return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
     if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
         return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
+    if sort == "object" and len({c.fid for c in callees}) > 1:
+        return scope.expr(f)
     if sort == "object":
         return scope.work.function_name(scope, callee.fid)
     if sort == "function" and isinstance(f, ast.Attribute):

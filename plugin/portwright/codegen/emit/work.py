@@ -14,8 +14,9 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.statements import block
 from portwright.codegen.facts.record import ALL, Demand, Facts, ask, demands_in
 from portwright.codegen.facts.returns import Result
-from portwright.codegen.holes import Assumption, Hole
+from portwright.codegen.holes import Assumption, Hole, HoleError
 from portwright.codegen.idioms.proofs import Norm, Proofs
+from portwright.codegen.layout import to_last
 from portwright.codegen.program import Program
 from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
@@ -146,6 +147,8 @@ class Work:
         replaced = self.proofs.body_of(scope)
         made = none_at_first(scope) + decorated(scope, block(scope, scope.tree.body))
         body = replaced if replaced is not None else swept(made)
+        if scope.is_root_entry:
+            body = swept([*arrivals(scope), *body])
         if scope.trace.name == "__init__":
             body = with_config_values(scope, self.with_registered(scope, body))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
@@ -187,8 +190,28 @@ def with_config_values(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
         if q in read and scope.reached_stores.get(q) != 1:
             value = ask(ast.Attribute(ast.Name("config", ast.Load()), q, ast.Load()), Demand("config", q))
             made.append(ast.Assign([ast.Name(q, ast.Store())], value))
+    if (scope.trace.owner, "config") in scope.facts.live:
+        made.append(ast.Assign([quote_store("config")], ast.Name("config", ast.Load())))
     at = 1 if body and ast.unparse(ast.fix_missing_locations(body[0])).startswith("super()") else 0
     return body[:at] + made + body[at:]
+
+
+def arrivals(scope: Scope) -> list[ast.stmt]:
+    """Arguments of the root that the port holds channels-last throughout, brought into that layout."""
+    made: list[ast.stmt] = []
+    for q in scope.params:
+        seen = scope.trace.params.get(q)
+        if seen is None or "cl" not in seen.tags:
+            continue
+        if seen.kinds != {"tensor"} or seen.tags != {"cl"} or len(seen.ranks) != 1:
+            raise HoleError(f"the argument {q} is sometimes channels-last, sometimes not")
+        value = to_last(ast.Name(q, ast.Load()), next(iter(seen.ranks)))
+        made.append(ast.Assign([ast.Name(q, ast.Store())], value))
+    return made
+
+
+def quote_store(attr: str) -> ast.expr:
+    return ast.Attribute(ast.Name("self", ast.Load()), attr, ast.Store())
 
 
 def snake(name: str) -> str:

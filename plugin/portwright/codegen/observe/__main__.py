@@ -54,12 +54,13 @@ def observe(
             models = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
         finally:
             recorder.restore()
+        wanted |= recorder.undecided()
         if wanted <= promoted:
             break
         promoted |= wanted
     saved = [saved_config(m, c) for m, c in zip(models, configs, strict=True)]
     names = list(dict.fromkeys(p.name for group in probes for p in group))
-    given_names = frozenset(k for group in probes for p in group for k in (*p.tensors, *p.kwargs))
+    given_names = frozenset(k.partition(".")[0] for group in probes for p in group for k in (*p.tensors, *p.kwargs))
     if cache:
         names, given_names = ["cached"], frozenset({*cached.GIVEN, cache})
     return make_trace(reference, cls, models, saved, recorder, names, given_names), recorder.sampler
@@ -78,7 +79,9 @@ def run_all(
     """Build and run every model under the recorder; `cache` names the argument of a run with a key-value cache."""
     for function in (python_function(cls.__init__), python_function(cls.forward)):
         if function is not None:
-            recorder.reach(function)
+            reached = recorder.reach(function)
+            if reached is not None and function is python_function(cls.forward):
+                recorder.entry = reached.fid
     models = []
     for index, config in enumerate(configs):
         model = build(reference, config, seed)

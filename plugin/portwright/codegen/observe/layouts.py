@@ -23,8 +23,6 @@ RESHAPING = frozenset(
         "unflatten",
         "movedim",
         "moveaxis",
-        "unsqueeze",
-        "squeeze",
         "expand",
         "matmul",
         "bmm",
@@ -42,7 +40,6 @@ RESHAPING = frozenset(
         "diff",
         "select",
         "roll",
-        "repeat",
         "tile",
         "__matmul__",
         "__rmatmul__",
@@ -69,6 +66,27 @@ def tensors_in(values: Any) -> list[torch.Tensor]:
     return [t for t in flat if isinstance(t, torch.Tensor)]
 
 
+KEEPING = frozenset({"squeeze", "unsqueeze"})  # what keeps the channels second where it touches later axes only
+
+
+def axes_kept(name: str, args: Any, kwargs: Any, result: Any) -> None:
+    """Tag a squeezed or expanded value whose first two axes stay."""
+    x, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim")
+    if getattr(x, TAG, "") != "cl" or not isinstance(dim, int) or result is x or result.ndim not in (3, 4, 5):
+        return
+    place = dim % (x.ndim + (name == "unsqueeze"))
+    if place > 1 and (result.ndim != x.ndim):
+        setattr(result, TAG, "cl")
+
+
+def takes_positions(args: Any) -> bool:
+    """`x[:, :, i]`: the first two axes stay whole, numbers and slices pick from the others."""
+    index = args[1]
+    if not isinstance(index, tuple) or len(index) < 3 or args[0].ndim < 4:
+        return False
+    return index[:2] == (slice(None), slice(None)) and all(isinstance(i, (int, slice)) for i in index[2:])
+
+
 class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no types here
     """Tag results as torch functions run.
 
@@ -87,15 +105,24 @@ class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no typ
         if not convolution and name in RESHAPING:
             return result
         inputs = tensors_in((*args, *(kwargs or {}).values()))
+        if name in KEEPING:
+            axes_kept(name, args, kwargs or {}, result)
+            return result
         tagged = [t for t in inputs if getattr(t, TAG, "") == "cl"]
         if not convolution and not tagged:
             return result
         for t in tensors_in([result]) if not isinstance(result, tuple) else tensors_in(result):
             fresh = not any(t is i for i in inputs) and not isinstance(t, torch.nn.Parameter)
-            if not fresh or t.ndim not in (3, 4, 5) or not (convolution or t.ndim == tagged[0].ndim):
+            kept = name == "__getitem__" and takes_positions(args)
+            if not fresh or t.ndim not in (3, 4, 5) or not (convolution or kept or t.ndim == tagged[0].ndim):
+                continue
+            if name == "repeat" and len(inputs) == 1 and t.ndim != tagged[0].ndim:
                 continue
             setattr(t, TAG, "cl")
             for u in [args[0]] if convolution and args else inputs:
-                if isinstance(u, torch.Tensor) and u.ndim == t.ndim and not getattr(u, TAG, "") and hasattr(u, MADE_BY):
-                    self.wanted.add(getattr(u, MADE_BY))
+                maker = getattr(u, MADE_BY, None)
+                if maker is None or u.ndim != t.ndim or getattr(u, TAG, ""):
+                    continue
+                if not convolution or maker[1] >= 0:  # an argument of the model is brought in at the convolution
+                    self.wanted.add(maker)
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class Recorder:
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
         self.factories: dict[tuple[Any, type], type | None] = {}
+        self.entry = ""  # the root's forward: its parameters may be promoted like any expression
 
     # -- probes, called as __portwright__.<name>(here, ...) ---------------------------------------------------
 
@@ -78,6 +80,8 @@ class Recorder:
         for name, value in values.items():
             if name == reached.kwname:
                 here.starred |= set(value)
+            if reached.fid == self.entry:
+                self.mark(here, parameter_number(list(values).index(name)), value)
             here.params.setdefault(name, Seeing()).see(value)
         return here
 
@@ -177,6 +181,9 @@ class Recorder:
         reached = self.reach(target.function) if target.function is not None else None
         if target.cls is not None:
             self.classes[class_key(target.cls)] = target.cls
+        if isinstance(function, torch.nn.Sequential) and target.torch:
+            for layer in function:  # torch's own loop calls these, where no probe sees it
+                self.callee(layer)
         return as_callee(target, reached)
 
     def reach(self, function: types.FunctionType) -> Reached | None:
@@ -208,11 +215,34 @@ class Recorder:
         if key in self.promoted and not getattr(value, layouts.TAG, ""):
             setattr(value, layouts.TAG, "cl")
 
+    def undecided(self) -> set[tuple[str, int]]:
+        """Makers of values that met channels-last ones of their rank at one expression.
+
+        A transpose makes attention heads, whose second axis is no channel axis: they stay as they are.
+        """
+        met: dict[tuple[str, Any], list[Seeing]] = {}
+        for c in self.contexts.all:
+            for place, s in (*c.nodes.items(), *c.params.items()):
+                met.setdefault((c.reached.fid, place), []).append(s)
+        found = set()
+        for seen in met.values():
+            ranks = {rank for s in seen for rank in s.tagged_ranks}
+            found |= {maker for s in seen for rank, maker in s.untagged if rank in ranks}
+        return {k for k in found if not self.may_be_heads(met.get(k, ()))}
+
+    def may_be_heads(self, made: Iterable[Seeing]) -> bool:
+        return any(c.name in ("transpose", "swapaxes", "permute") and 4 in s.ranks for s in made for c in s.callees)
+
     def restore(self) -> None:
         """Give every function its own code back."""
         for function, code in self.originals.items():
             function.__code__ = code
             function.__globals__.pop(PROBE, None)
+
+
+def parameter_number(place: int) -> int:
+    """What stands for a parameter where expressions are told apart by their number."""
+    return -2 - place
 
 
 def as_callee(target: Target, reached: Reached | None) -> Callee:

@@ -50,10 +50,12 @@ class Seeing:
         "ranks",
         "shapes",
         "starred",
+        "tagged_ranks",
         "tags",
         "tensor_test",
         "truth",
         "types",
+        "untagged",
     )
 
     def __init__(self) -> None:
@@ -78,6 +80,17 @@ class Seeing:
         self.tags: set[str] = set()
         self.element_tags: tuple[str, ...] | None = None
         self.items: tuple[Any, ...] | None = None
+        self.tagged_ranks: set[int] = set()
+        self.untagged: set[tuple[int, tuple[str, int]]] = set()  # rank, and the expression that made it
+
+    def see_layout(self, value: torch.Tensor) -> None:
+        """Remember which ranks were held channels-last here, and where values came from that were not."""
+        if value.ndim < 4:
+            return
+        if layout_tag(value):
+            self.tagged_ranks.add(value.ndim)
+        elif hasattr(value, "_portwright_made_by"):
+            self.untagged.add((value.ndim, value._portwright_made_by))
 
     def see(self, value: Any) -> None:
         """Merge one more value."""
@@ -88,6 +101,7 @@ class Seeing:
             self.ranks.add(value.ndim)
             self.dtypes.add(str(value.dtype).removeprefix("torch."))
             self.tags.add(layout_tag(value))
+            self.see_layout(value)
             if len(self.shapes) < 6 and tuple(value.shape) not in self.shapes:
                 self.shapes.append(tuple(value.shape))
         elif value is None or isinstance(value, PLAIN):
@@ -149,6 +163,10 @@ class Seeing:
 
     def see_elements(self, value: tuple[Any, ...] | list[Any]) -> None:
         """Remember the layout of each element."""
+        if type(value) in (list, tuple):
+            for x in value:
+                if isinstance(x, torch.Tensor):
+                    self.see_layout(x)
         tags = tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value)
         self.merge_element_tags(tags)
 

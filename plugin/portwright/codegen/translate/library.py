@@ -83,6 +83,14 @@ def kept_logits(op: Operation) -> ast.expr:
     return quote("h[:, -n:]", h=op["hidden_states"], n=op["logits_to_keep"])
 
 
+@row("log2 log10 log sqrt ceil floor prod", "x", Layout.AWARE, LIBRARY_ROWS)
+def scalar(op: Operation) -> ast.expr:
+    """numpy's functions on Python numbers, as they size layers in constructors."""
+    if not op.kinds("x") <= {"int", "float", "tuple", "list"}:
+        raise HoleError(f"numpy's {op.name} of something else than numbers")
+    return ask(call(f"math.{op.name}", op["x"]), Demand("import", "import math"))
+
+
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)
 def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])

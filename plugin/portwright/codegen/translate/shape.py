@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.holes import HoleError
-from portwright.codegen.layout import to_first, to_last, transpose
+from portwright.codegen.layout import last_axis, to_first, to_last, transpose
 from portwright.codegen.quote import call, literal, method, plain, quote, tuple_of
 from portwright.codegen.translate.registry import Layout, Operation, row, template
 
@@ -73,30 +73,45 @@ template("t", "input", "input.T")
 template("movedim moveaxis", "input source destination", "mx.moveaxis(input, source, destination)")
 
 
-@row("unsqueeze", "input dim")
+@row("unsqueeze", "input dim", Layout.AWARE)
 def unsqueeze(op: Operation) -> ast.expr:
     dim = plain(op["dim"])
+    out_last = op.scope.kinds(op.node) == {"tensor"} and op.scope.is_last(op.node)
+    if op.is_last() and out_last and isinstance(dim, int) and dim % (op.rank() + 1) > 1:
+        return inserted(op["input"], dim % (op.rank() + 1) - 1)
+    return result(op, unsqueezed(op, first(op), dim))
+
+
+def inserted(x: ast.expr, place: int) -> ast.expr:
+    """`x[:, None]`: a new axis at a place."""
+    return ast.Subscript(x, tuple_of([*[ast.Slice() for _ in range(place)], ast.Constant(None)]), ast.Load())
+
+
+def unsqueezed(op: Operation, x: ast.expr, dim: object) -> ast.expr:
     if dim == -1:
-        return quote("x[..., None]", x=op["input"])
+        return quote("x[..., None]", x=x)
     if isinstance(dim, int) and 0 <= dim <= 3:
         parts = [ast.Slice() for _ in range(dim)] + [ast.Constant(None)]
-        return ast.Subscript(op["input"], parts[0] if dim == 0 else tuple_of(parts), ast.Load())
-    return quote("mx.expand_dims(x, d)", x=op["input"], d=op["dim"])
+        return ast.Subscript(x, parts[0] if dim == 0 else tuple_of(parts), ast.Load())
+    return quote("mx.expand_dims(x, d)", x=x, d=op["dim"])
 
 
-@row("squeeze", "input dim=None")
+@row("squeeze", "input dim=None", Layout.AWARE)
 def squeeze(op: Operation) -> ast.expr:
     """MLX refuses to squeeze an axis that is not one; torch leaves it."""
     if op.get("dim") is None:
-        return quote("mx.squeeze(x)", x=op["input"])
+        return result(op, quote("mx.squeeze(x)", x=first(op)))
     dim = op.value("dim")
+    out_last = op.scope.kinds(op.node) == {"tensor"} and op.scope.is_last(op.node)
     shapes = op.scope.seen(op.raw["input"]).shapes
     sizes = {s[d] == 1 for s in shapes for d in (dim if isinstance(dim, (tuple, list)) else [dim])}
     if sizes == {False}:
         return op["input"]
     if sizes != {True}:
         raise HoleError("squeeze of an axis that is sometimes one")
-    return quote("mx.squeeze(x, d)", x=op["input"], d=op["dim"])
+    if op.is_last() and out_last and isinstance(dim, int):
+        return quote("mx.squeeze(x, d)", x=op["input"], d=literal(last_axis(dim, op.rank())))
+    return result(op, quote("mx.squeeze(x, d)", x=first(op), d=op["dim"]))
 
 
 @row("expand broadcast_to", "input *size")
@@ -121,12 +136,14 @@ def expand(op: Operation) -> ast.expr:
     return quote("mx.broadcast_to(x, s)", x=op["input"], s=tuple_of(out))
 
 
-@row("repeat tile", "input *repeats")
+@row("repeat tile", "input *repeats", Layout.AWARE)
 def repeat(op: Operation) -> ast.expr:
     sizes = op.sizes("repeats")
     if len(sizes) == 1 and isinstance(sizes[0], ast.Starred):
-        return quote("mx.tile(x, r)", x=op["input"], r=sizes[0].value)
-    return quote("mx.tile(x, r)", x=op["input"], r=tuple_of(sizes))
+        return result(op, quote("mx.tile(x, r)", x=first(op), r=sizes[0].value))
+    if op.is_last() and op.scope.is_last(op.node) and len(sizes) == op.rank():
+        return quote("mx.tile(x, r)", x=op["input"], r=tuple_of([sizes[0], *sizes[2:], sizes[1]]))
+    return result(op, quote("mx.tile(x, r)", x=first(op), r=tuple_of(sizes)))
 
 
 @row("repeat_interleave", "input repeats dim=None output_size=None", Layout.AXIS)
@@ -144,7 +161,9 @@ def chunk(op: Operation) -> ast.expr:
 
 def even_chunks(op: Operation) -> None:
     """torch's chunk may give fewer or uneven parts; MLX's split gives equal ones or fails."""
-    count, dim = op.value("chunks"), op.value("dim", 0)
+    count, dim = plain(op["chunks"]), op.value("dim", 0)
+    if not isinstance(count, int):
+        return  # a computed number of chunks: MLX refuses uneven ones when it is called
     for shape in op.scope.seen(op.raw["input"]).shapes:
         if shape[dim] % count:
             raise HoleError("chunk into uneven parts")

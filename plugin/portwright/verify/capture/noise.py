@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def in_run(
                 ]
             call.flow[dtype] = figures(floored(between(result_arrays(output), stored(call, store)), dtype))
 
-    arguments = {k: shadow.cast(v) if is_tensor(v) else v for k, v in probe.arguments().items()}
+    arguments = replace(probe, tensors={k: shadow.cast(v) for k, v in probe.tensors.items()}).arguments()
     paths = list(dict.fromkeys(call.module for call in calls))
     with shadow.run(), hooked(shadow.model, paths, None, after):
         result = result_arrays(shadow.model(**arguments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -92,10 +93,9 @@ def live_inputs(model: torch.nn.Module, probes: Sequence[Probe]) -> dict[str, bo
             todo = [name for name in probe.tensors if not live.get(name)]
             before = outputs(model, probe.arguments()) if todo else []
             for name in todo:
-                arguments = probe.arguments()
-                arguments[name] = shaken(arguments[name])
+                shaken_one = replace(probe, tensors={**probe.tensors, name: shaken(probe.tensors[name])})
                 try:
-                    live[name] = not same(before, outputs(model, arguments))
+                    live[name] = not same(before, outputs(model, shaken_one.arguments()))
                 except (RuntimeError, IndexError, ValueError):
                     live[name] = True
     return live

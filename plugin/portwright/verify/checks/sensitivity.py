@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
+from portwright.nesting import nested
 from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun
 
@@ -61,7 +62,7 @@ def _by_gradient(bench: Bench) -> set[str]:
 
     def loss(parameters: Any) -> mx.array:
         model.update(parameters)
-        outputs = mlx_port.named_outputs(model(**given, **kwargs)).values()
+        outputs = mlx_port.named_outputs(model(**nested({**given, **kwargs}))).values()
         floats = [a.astype(mx.float32) for a in outputs if mx.issubdtype(a.dtype, mx.floating)]
         return mx.sum(mx.stack([mx.sum(a * mx.random.normal(a.shape, key=mx.random.key(0))) for a in floats]))
 

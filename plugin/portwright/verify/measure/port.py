@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from portwright import canonical, schema
 from portwright.errors import ExitCode, PortError, Problem
+from portwright.nesting import nested
 from portwright.runtimes import MLX_LM_ARGUMENTS
 from portwright.verify import tree
 
@@ -202,7 +203,8 @@ def argument_titles(model: nn.Module) -> Mapping[str, str]:
 def run(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Any:
     """Call the whole model on numpy inputs and evaluate its result."""
     titles = argument_titles(model)
-    result = model(**{titles.get(k, k): to_mlx(v, dtype) for k, v in tensors.items()}, **kwargs)
+    given = {titles.get(k, k): to_mlx(v, dtype) for k, v in tensors.items()}
+    result = model(**nested({**given, **kwargs}))
     mx.eval(list(named_outputs(result).values()))
     return result
 
