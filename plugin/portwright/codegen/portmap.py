@@ -181,7 +181,7 @@ def outputs(work: Work, forward: str) -> list[Entry]:
     if result is None:
         return [perm_of(function, returned)]
     used = sorted(work.used(forward))
-    parts = [returned_elements(function, v) for v in returned]
+    parts = [returned_elements(function, v, work.results) for v in returned]
     if any(p is None for p in parts):  # what another function returns is handed on
         inner = {c.fid for v, p in zip(returned, parts, strict=True) if p is None for c in function.seen(v).callees}
         return outputs(work, inner.pop()) if len(inner) == 1 and len(returned) == 1 else [{} for _ in used]

@@ -66,6 +66,7 @@ class Program:
         self.modules: dict[str, ModuleTrace] = {
             f"{i}:{m.path}": m for i, model in enumerate(trace.models) for m in model.modules
         }
+        self.modules |= {f"loose:{m.path}": m for m in trace.loose}
 
     def cls(self, key: str) -> ClassTrace | None:
         return self.trace.classes.get(key)

@@ -183,6 +183,7 @@ class Trace:
     licences: tuple[str, ...] = ()  # leading comment blocks of the files reached
     probes: tuple[str, ...] = ()
     arguments: frozenset[str] = frozenset()  # names that some probe gave
+    loose: tuple[ModuleTrace, ...] = ()  # modules without weights that no model holds
 
 
 def to_plain(value: Any) -> Any:

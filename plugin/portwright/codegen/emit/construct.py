@@ -130,8 +130,11 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
             continue
         if isinstance(value, ast.Constant) and value.value is None:
             continue
-        if name == "padding" and (scope.kinds(given[name]) & {"str"}):
-            raise HoleError("padding by name")
+        if name == "padding" and scope.kinds(given[name]) & {"str"}:
+            named = named_padding(scope, given)
+            if named is not None:
+                keywords.append(ast.keyword(mlx, named))
+            continue
         keywords.append(ast.keyword(mlx, value))
     if base == "LayerNorm":
         keywords = layer_norm_keywords(keywords)
@@ -139,6 +142,22 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     if base == "RMSNorm" and not any(k.arg == "eps" for k in keywords):
         keywords.append(ast.keyword("eps", quote("mx.finfo(mx.float32).eps")))
     return arguments, keywords
+
+
+def named_padding(scope: Scope, given: dict[str, ast.expr]) -> ast.expr | None:
+    """`padding="valid"` is none; "same" is what keeps the length, where that is alike on both sides."""
+    title = plain(scope.known(given["padding"]))
+    if title == "valid":
+        return None
+    kernel, dilation = plain(scope.known(given["kernel_size"])), plain(scope.known(given.get("dilation", literal(1))))
+    if title != "same" or not isinstance(kernel, int) or not isinstance(dilation, int) or dilation * (kernel - 1) % 2:
+        raise HoleError(f"padding by the name {title}")
+    shown = scope.expr(given["kernel_size"])
+    if is_literal(shown):
+        return literal(dilation * (kernel - 1) // 2)
+    if dilation != 1:
+        raise HoleError("dilated padding by name")
+    return quote("k // 2", k=shown)
 
 
 def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:

@@ -42,6 +42,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         return LAYER_CALLS[next(iter(bases))](scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
     if all(scope.work.norm_of(c.cls) is not None for c in callees):
         return called(scope, n, wants_last=False)
+    bases -= TRANSPARENT  # an Identity in some instances passes on what it is given
     if not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
         raise HoleError("no row for the layer " + ", ".join(sorted(c.name for c in callees)))
     wants = {CONSTRUCTORS[b].channels_last for b in bases}

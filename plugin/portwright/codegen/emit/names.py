@@ -12,7 +12,7 @@ import mlx.nn as nn
 
 from portwright.codegen.emit.configs import config_demands
 from portwright.codegen.emit.parts import part, whole
-from portwright.codegen.emit.provenance import config_field
+from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
 from portwright.codegen.facts.record import Demand, ask
@@ -215,6 +215,8 @@ def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     seen = scope.seen(node)
     if seen.kinds == {"dtype"}:
         return dtype(next(iter(seen.dtypes)))
+    if field in RUN_FIELDS and seen.const:
+        return literal(seen.consts[0])
     if field.startswith("_"):
         if seen.const:
             return literal(seen.consts[0])
@@ -266,6 +268,8 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
         return torch_layer_attribute(scope, node, seen)
+    if node.attr in LAYER_ATTRIBUTES and is_layer_setting(scope, classes, node.attr):
+        return torch_layer_attribute(scope, node, seen)
     if (
         seen.const
         and node.attr not in scope.program.stored_attributes
@@ -283,6 +287,12 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     title = attribute_name(scope.program, classes, node.attr)
     out = ast.Attribute(scope.expr(node.value), title, ast.Load())
     return ask(out, *demands, *methods, *properties)
+
+
+def is_layer_setting(scope: Scope, classes: Iterable[str], attr: str) -> bool:
+    """Whether an attribute of rewritten classes is one that their torch base keeps, and MLX's layer does not."""
+    bases = {scope.program.torch_base(c) for c in classes}
+    return bool(bases) and "Module" not in bases and "" not in bases and attr not in scope.program.stored_attributes
 
 
 LAYER_ATTRIBUTES = {
@@ -307,6 +317,6 @@ def torch_layer_attribute(scope: Scope, node: ast.Attribute, seen: Any) -> ast.e
         return quote(found, x=scope.expr(node.value))
     if node.attr in ("stride", "padding", "dilation") and base <= {"Conv2d", "Conv3d"}:
         return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
-    if node.attr in ("stride", "padding", "dilation") and base == {"Conv1d"}:
+    if node.attr in ("stride", "padding", "dilation") and base and base <= {"Conv1d", "ConvTranspose1d"}:
         return quote(f"(x.{node.attr},)", x=scope.expr(node.value))
     raise HoleError(f"the attribute {node.attr} of a torch layer")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PURE_CALLS = frozenset({"int", "float", "bool", "len", "str", "isinstance", "min", "max", "abs", "tuple", "list"})
 DEPTH = 8
+# Config fields that say how the library runs a model: a port without a cache gives the same numbers.
+RUN_FIELDS = frozenset({"use_cache"})
 
 
 def over_config(scope: Scope, node: ast.expr, depth: int = 0) -> ast.expr | None:
@@ -162,7 +164,7 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
         return name(inner, ast.Name(field, ast.Load()), depth + 1) if inner is not None and known else None
     if field in scope.program.changed_fields:
         return None
-    if field.startswith("_"):  # how the library is set up, never saved in a config
+    if field.startswith("_") or field in RUN_FIELDS:  # how the library is set up, not what it computes
         seen = scope.seen(node)
         return literal(seen.consts[0]) if seen.const else None
     if field:

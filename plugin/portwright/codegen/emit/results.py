@@ -12,6 +12,8 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 
+PARTS = (ast.Constant, ast.UnaryOp, ast.Slice)
+
 
 def result_callees(scope: Scope, call: ast.expr) -> tuple[str, ...]:
     """The functions behind a call if all of them are rewritten and return the same number of elements, else ()."""
@@ -40,11 +42,14 @@ def result_variables(scope: Scope) -> dict[str, tuple[str, ...]]:
                     stores[name] = stores.get(name, 0) + 1
     for node in scope.function.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in found and scope.seen(node).n:
+            if node.id in scope.entry_literals and node.lineno <= scope.entry_literals[node.id][1]:
+                continue  # a parameter that starts from a literal, before it is assigned
             parent = parents[node]
-            index = isinstance(parent, ast.Subscript) and isinstance(parent.slice, (ast.Constant, ast.UnaryOp))
+            index = isinstance(parent, ast.Subscript) and isinstance(parent.slice, PARTS)
             if not (index or isinstance(parent, ast.Attribute)):
                 found.pop(node.id)
-    return {n: f for n, f in found.items() if stores[n] == scope.reached_stores.get(n)}
+    fixed = scope.entry_literals  # a parameter that starts from a literal holds nothing else
+    return {n: f for n, f in found.items() if stores[n] + (n in fixed) == scope.reached_stores.get(n)}
 
 
 def element_mark(scope: Scope, node: ast.expr, fids: tuple[str, ...], key: int | str) -> ast.expr:

@@ -302,9 +302,13 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     result = scope.results.get(fid)
     if result is None:
         return [ast.Return(outward(scope, value))]
-    if isinstance(value, ast.Name):
+    elements = (
+        None
+        if isinstance(value, ast.Name) and value.id in scope.parts
+        else returned_elements(scope.function, value, scope.results)
+    )
+    if elements is None and isinstance(value, ast.Name):
         return [returned_parts(scope, value, result)]
-    elements = returned_elements(scope.function, value)
     used = scope.work.used(fid)
     if elements is None:
         return [pass_through(scope, cast(ast.Call, value), used)]

@@ -46,6 +46,8 @@ def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:
 def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Subscript, node)
     index = n.slice
+    if isinstance(index, ast.Slice) and isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
+        raise HoleError("a slice of a result")  # of which it is not known yet what the function still returns
     if isinstance(index, (ast.Constant, ast.UnaryOp)):
         key = plain(index)
         if isinstance(n.value, ast.Name) and n.value.id in scope.parts:

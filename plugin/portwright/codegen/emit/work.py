@@ -26,6 +26,7 @@ from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.sweep import swept
 from portwright.codegen.tidy.unread import without_unread
+from portwright.codegen.trace import Plain
 from portwright.codegen.translate.decorators import decorated
 
 
@@ -74,8 +75,8 @@ class Work:
         if found is None:
             found = self.scopes[fid] = Scope(self, self.program.functions[fid])
             found.parts = held_apart(found)
-            found.result_vars = {k: v for k, v in result_variables(found).items() if k not in found.parts}
             fold_parameters(found)
+            found.result_vars = {k: v for k, v in result_variables(found).items() if k not in found.parts}
         return found
 
     def used(self, fid: str) -> frozenset[int]:
@@ -165,7 +166,10 @@ class Work:
 
     def kept_parameters(self, scope: Scope, body: list[ast.stmt]) -> list[str]:
         read = {x for s in body for x in loads(s)} | self.facts.forced.get(scope.trace.fid, frozenset())
-        names = [q for q in scope.params if q in read and q != scope.self_name and q not in scope.entry_literals]
+        if scope.is_root_entry:  # whoever calls the port gives what the reference takes, used or not
+            read |= scope.program.trace.arguments - scope.folded.keys()
+        fixed = {q for q in scope.entry_literals if is_assigned_first(body, q)}
+        names = [q for q in scope.params if q in read and q != scope.self_name and q not in fixed]
         return names + [q for q in scope.extra_params if q not in names and q in read]
 
     def with_registered(self, scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -233,7 +237,7 @@ def fold_parameters(scope: Scope) -> None:
         if q in scope.facts.forced.get(fid, frozenset()):
             continue
         value = seen.consts[0]
-        if scope.reached_stores.get(q) != 1:
+        if scope.reached_stores.get(q) != 1 and not assigned_only(scope, q, value):
             if (
                 scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}
                 and not scope.is_root_init
@@ -247,6 +251,30 @@ def fold_parameters(scope: Scope) -> None:
                 scope.folded[q] = value
         elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
             scope.folded[q] = value
+
+
+def assigned_only(scope: Scope, name: str, value: Plain) -> bool:
+    """Whether every statement that binds a name, run or not, gives it this one literal."""
+    count = 0
+    for s in ast.walk(scope.tree):
+        if isinstance(s, ast.Assign) and any(name in stores(t) for t in s.targets):
+            if not (all(isinstance(t, ast.Name) for t in s.targets) and isinstance(s.value, ast.Constant)):
+                return False
+            if type(s.value.value) is not type(value) or s.value.value != value:
+                return False
+            count += 1
+    bound = [n for n in ast.walk(scope.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return count == sum(n.id == name for n in bound)
+
+
+def is_assigned_first(body: list[ast.stmt], name: str) -> bool:
+    """Whether a name is assigned, whatever happens, before anything reads it."""
+    for s in body:
+        if name in loads(s):
+            return False
+        if isinstance(s, ast.Assign) and any(name in stores(t) for t in s.targets):
+            return True
+    return True
 
 
 def first_store(scope: Scope, name: str) -> int:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from portwright.codegen.facts.tuples import elements_of
 from portwright.codegen.program import Function, Program
+
+NOTHING_KNOWN: Mapping[str, Result] = {}
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,13 @@ def returns_of(function: Function) -> list[ast.expr]:
     return out
 
 
-def returned_elements(function: Function, value: ast.expr) -> list[ast.expr] | None:
+def returned_elements(
+    function: Function, value: ast.expr, known: Mapping[str, Result] = NOTHING_KNOWN
+) -> list[ast.expr] | None:
     """The parts of a returned tuple or model output, in order; None when a call's result is handed on."""
-    if isinstance(value, ast.Tuple):
-        return value.elts
+    elements = elements_of(function, value, known)
+    if elements is not None:
+        return elements
     seen = function.seen(value)
     if isinstance(value, ast.Call) and "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
         given = {k.arg: k.value for k in value.keywords if k.arg}
@@ -118,10 +125,11 @@ def fields_set(function: Function, name: str) -> list[str]:
 def value_result(function: Function, value: ast.expr, known: dict[str, Result]) -> Result | None:
     """The result that one returned expression gives."""
     seen = function.seen(value)
+    elements = elements_of(function, value, known)
+    if elements is not None:
+        return Result(len(elements))
     if isinstance(value, ast.Name):
         return name_result(function, value.id, known)
-    if isinstance(value, ast.Tuple):
-        return None if any(isinstance(e, ast.Starred) for e in value.elts) else Result(len(value.elts))
     if not isinstance(value, ast.Call):
         return None
     if "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):

@@ -59,12 +59,14 @@ def attention_body(scope: Scope) -> list[ast.stmt] | None:
     """The replacement body; None where somebody uses the attention weights, which the fused kernel does not give."""
     if scope.work.used(scope.trace.fid) - {0}:
         return None
-    scaling = "scaling" if "scaling" in scope.params and "scaling" not in scope.folded else "query.shape[-1] ** -0.5"
+    scaling = "query.shape[-1] ** -0.5"  # what None stands for
     seen = scope.trace.params.get("scaling")
-    if seen is not None and "none" in seen.kinds:
-        scaling = "query.shape[-1] ** -0.5"
-        if seen.kinds != {"none"}:
-            return None
+    if seen is not None and "none" in seen.kinds and seen.kinds != {"none"}:
+        return None
+    if scope.folded.get("scaling") is not None:
+        scaling = repr(scope.folded["scaling"])
+    elif seen is not None and seen.kinds != {"none"}:
+        scaling = "scaling"
     mask = "" if "attention_mask" in scope.folded else ", mask=attention_mask"
     text = f"mx.fast.scaled_dot_product_attention(query, key, value, scale={scaling}{mask}).transpose(0, 2, 1, 3)"
     made = ast.Return(ast.parse(text, mode="eval").body)

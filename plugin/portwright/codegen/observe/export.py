@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from portwright.codegen.observe.configs import config_traces, jsonable, root_config
-from portwright.codegen.observe.modules import Paths, model_trace
+from portwright.codegen.observe.modules import Paths, loose_trace, model_trace
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.recorder import Recorder
 from portwright.codegen.observe.resolve import class_key, function_key, python_function
@@ -95,7 +95,9 @@ def class_trace(cls: type) -> ClassTrace:
     bases = [c for c in cls.__mro__[1:] if c is not object]
     torch_base = ""
     if issubclass(cls, torch.nn.Module):
-        torch_base = next(c.__name__ for c in cls.__mro__ if c.__module__.startswith("torch.nn"))
+        # torch makes a subclass of its own for a layer with a parametrized weight
+        named = [c for c in cls.__mro__ if c.__module__.startswith("torch.nn")]
+        torch_base = next(c.__name__ for c in named if c.__module__ != "torch.nn.utils.parametrize")
     try:
         file, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
     except (OSError, TypeError):
@@ -188,4 +190,5 @@ def make_trace(
         licences=licences,
         probes=tuple(probes),
         arguments=arguments,
+        loose=loose_trace(paths, sampler),
     )

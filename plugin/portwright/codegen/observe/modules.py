@@ -17,13 +17,18 @@ RAMP = (-5.0, 5.0, 41)  # the inputs that activations are asked about
 
 
 class Paths:
-    """Names module instances as "<model index>:<path>"."""
+    """Names module instances as "<model index>:<path>", and "loose:<number>" what no model holds."""
 
     def __init__(self, models: Sequence[torch.nn.Module]) -> None:
         self.names = {id(m): f"{i}:{path}" for i, model in enumerate(models) for path, m in model.named_modules()}
+        self.loose: list[torch.nn.Module] = []  # made where they are called, such as activations from a registry
 
     def of(self, module: torch.nn.Module) -> str:
-        return self.names.get(id(module), "")
+        found = self.names.get(id(module))
+        if found is None and next(module.parameters(), None) is None:
+            found = self.names[id(module)] = f"loose:{len(self.loose)}"
+            self.loose.append(module)
+        return found or ""
 
 
 def dtype_name(t: torch.Tensor) -> str:
@@ -80,6 +85,14 @@ def response(module: torch.nn.Module, sampler: Sampler) -> str:
     if key not in sampler.tensors:
         sampler.store(key, answer)
     return key
+
+
+def loose_trace(paths: Paths, sampler: Sampler) -> tuple[ModuleTrace, ...]:
+    """The modules without weights that no model holds."""
+    return tuple(
+        ModuleTrace(str(i), class_key(type(m)), numbers=numbers(m), response=response(m, sampler))
+        for i, m in enumerate(paths.loose)
+    )
 
 
 def model_trace(
