@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from typing import cast
 
 from portwright.codegen.emit.prune import decide
@@ -210,5 +211,6 @@ def generators(scope: Scope, items: list[ast.comprehension]) -> list[ast.compreh
             decision = decide(scope, test, keep=True)
             if decision.test is not None:
                 tests.append(decision.test)
-        out.append(ast.comprehension(g.target, scope.expr(g.iter), tests, 0))
+        target = copy.deepcopy(g.target)  # tidying may blank it, and the next pass may read it
+        out.append(ast.comprehension(target, scope.expr(g.iter), tests, 0))
     return out
