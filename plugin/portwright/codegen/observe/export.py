@@ -190,5 +190,5 @@ def make_trace(
         licences=licences,
         probes=tuple(probes),
         arguments=arguments,
-        loose=loose_trace(paths, sampler),
+        loose=loose_trace(paths, sampler, variants.class_of),
     )

@@ -87,10 +87,10 @@ def response(module: torch.nn.Module, sampler: Sampler) -> str:
     return key
 
 
-def loose_trace(paths: Paths, sampler: Sampler) -> tuple[ModuleTrace, ...]:
+def loose_trace(paths: Paths, sampler: Sampler, class_of: Callable[[torch.nn.Module], str]) -> tuple[ModuleTrace, ...]:
     """The modules without weights that no model holds."""
     return tuple(
-        ModuleTrace(str(i), class_key(type(m)), numbers=numbers(m), response=response(m, sampler))
+        ModuleTrace(str(i), class_of(m), numbers=numbers(m), response=response(m, sampler))
         for i, m in enumerate(paths.loose)
     )
 
