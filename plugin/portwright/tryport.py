@@ -8,17 +8,17 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import canonical
+from . import canonical, warm
 from .errors import ExitCode, PortError, Problem
 from .runtimes import left_out
 from .verify.blame import blame, failing
-from .workers import Event, run_worker
+from .workers import Event, Limits, run_worker
 
 OnEvent = Callable[[Event], None]
 
@@ -62,87 +62,158 @@ class TryResult:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to try: where weights come from, what is kept, what it may cost."""
+
+    full: bool = False  # the config at the library's defaults, in place of a tiny one
+    snapshot: Path | None = None  # a folder with config.json and *.safetensors, in place of random weights
+    seed: int = 0
+    runtime: str = "standalone"
+    time_limit: float | None = None  # seconds
+    memory_limit: int | None = None  # bytes of each worker
+
+
 def run_try(
     reference: str,
     config: Path | None = None,
     inputs: Path | None = None,
     out: Path | None = None,
+    options: Options = Options(),
     *,
-    seed: int = 0,
-    runtime: str = "standalone",
     on_event: OnEvent | None = None,
 ) -> TryResult:
     """Try one reference, `module:Class` or a transformers model type; `out` keeps a port that stands alone.
 
-    Raises PortError (USAGE) only for wrong arguments; everything else is in the result's status and problems.
+    Without a config a tiny one is made, which the notes say. Raises PortError (USAGE) only for wrong arguments;
+    everything else is in the result's status and problems.
     """
-    settings = {} if config is None else _read_config(config)
+    if options.snapshot is not None:
+        config = config or options.snapshot / "config.json"
+        if not list(options.snapshot.glob("*.safetensors")):
+            problem = Problem(str(options.snapshot), "has no *.safetensors", "a folder as the library saves it")
+            raise PortError(problem, ExitCode.USAGE)
+    settings = None if config is None else _read_config(config)
     if inputs is not None and not inputs.is_file():
         raise PortError(Problem(str(inputs), "there is no such file", "a safetensors file of inputs"), ExitCode.USAGE)
     result = TryResult(reference)
-    with tempfile.TemporaryDirectory(prefix="portwright-") as scratch:
+    limits = Limits(options.time_limit, options.memory_limit)
+    with tempfile.TemporaryDirectory(prefix="portwright-") as scratch, warm.serving(warm.parts_of(reference)):
         work = Path(scratch)
         try:
-            _stages(result, settings, inputs, seed, runtime, work, on_event)
+            Try(result, options, limits, work, on_event, inputs).run(settings)
         except PortError as error:
             result.problems = [asdict(problem) for problem in error.problems]
             if error.code == ExitCode.NOT_BUILT:
                 result.status = "not-built"
+        finally:
+            limits.stop()
         if out is not None:
             keep(work, out)
             if (out / "model.py").is_file():
                 result.model_py = str((out / "model.py").resolve())
-    result.peak_rss = _peak_rss()
+    result.peak_rss = max(limits.peak_rss, _peak_rss())
     return result
 
 
-def _stages(
-    result: TryResult,
-    config: dict[str, Any],
-    inputs: Path | None,
-    seed: int,
-    runtime: str,
-    work: Path,
-    on_event: OnEvent | None,
-) -> None:
-    """Run the stages, each in a process of its own, until one ends the try."""
-    port, golden = work / "port", work / "golden"
-    probes = None if inputs is None else [str(inputs.resolve())]
-    with _timed(result, "observe"):
-        job: dict[str, Any] = {"reference": result.reference, "configs": [config], "seed": seed, "probes": probes}
-        job |= {"overrides": {}, "runtime": runtime, "out": str(work / "trace")}
-        run_worker("portwright.codegen.observe", job, on_event=on_event)
-    with _timed(result, "generate"):
-        job = {"trace": str(work / "trace"), "out": str(port), "runtime": runtime, "licence": None}
-        made = run_worker("portwright.codegen.generate", job, on_event=on_event, mlx=True)
-    result.classes, result.lines, result.holes = made["classes"], made["lines"], made["holes"]
-    with _timed(result, "reference"):
-        job = {"reference": result.reference, "config": str(port / "config.json"), "mode": "redraw", "seed": seed}
-        run_worker(
-            "portwright.verify.capture",
-            {
-                **job,
-                "overrides": left_out(runtime),
-                "probes": probes,
-                "varied": inputs is not None,
-                "dtypes": ["float32"],
-                "out": str(golden),
-            },
-            on_event=on_event,
-        )
-    shutil.copyfile(golden / "reference.safetensors", port / "reference.safetensors")
-    shutil.copyfile(golden / "inputs.000.safetensors", port / "inputs.safetensors")
-    shutil.copyfile(golden / "outputs.000.safetensors", port / "outputs.safetensors")
-    with _timed(result, "weights"):
-        job = {"reference": str(port / "reference.safetensors"), "portmap": str(port / "portmap.json")}
-        run_worker("portwright.verify.assemble", {**job, "out": str(port / "model.safetensors")}, on_event=on_event)
-    if result.holes:
-        result.status = "holes"  # a hole raises where it is reached: there is nothing to compare
-        return
-    with _timed(result, "compare"):
-        job = {"port": str(port), "golden": str(golden), "out": str(work / "measurements.json"), "checks": CHECKS}
-        run_worker("portwright.verify.measure", job, on_event=on_event, mlx=True)
-    judge(result, canonical.parse_object((work / "measurements.json").read_bytes(), "measurements.json"))
+@dataclass
+class Try:
+    """The stages of one try, each in a process of its own, until one ends it."""
+
+    result: TryResult
+    options: Options
+    limits: Limits
+    work: Path
+    on_event: OnEvent | None
+    inputs: Path | None
+    start: float = field(default_factory=time.perf_counter)
+
+    def run(self, config: dict[str, Any] | None) -> None:
+        """Observe and generate while the reference's answers are taken, then compare."""
+        port, golden = self.work / "port", self.work / "golden"
+        try:
+            config = self.config(config)
+            with ThreadPoolExecutor(1) as pool:
+                answers = pool.submit(self.capture, config)
+                try:
+                    self.observe(config)
+                    self.generate()
+                    answers.result()
+                except BaseException:
+                    self.limits.stop()
+                    raise
+            names = {"reference": "reference", "inputs.000": "inputs", "outputs.000": "outputs"}
+            for made, kept in names.items():
+                shutil.copyfile(golden / f"{made}.safetensors", port / f"{kept}.safetensors")
+            job = {"reference": str(port / "reference.safetensors"), "portmap": str(port / "portmap.json")}
+            self.worker("weights", "verify.assemble", {**job, "out": str(port / "model.safetensors")})
+            if self.result.holes:
+                self.result.status = "holes"  # a hole raises where it is reached: there is nothing to compare
+                return
+            job = {"port": str(port), "golden": str(golden), "out": str(self.work / "measurements.json")}
+            self.worker("compare", "verify.measure", {**job, "checks": CHECKS}, mlx=True)
+        finally:
+            self.result.seconds["total"] = round(time.perf_counter() - self.start, 3)
+        judge(self.result, canonical.parse_object((self.work / "measurements.json").read_bytes(), "measurements.json"))
+
+    def config(self, given: dict[str, Any] | None) -> dict[str, Any]:
+        """The given config, or a tiny one; the library's own defaults for `full` and for a class without a config."""
+        if given is not None:
+            return given
+        if self.options.full:
+            self.result.notes.append("config: the library's defaults, as --full asks")
+            return {}
+        made = self.work / "tiny.json"
+        job = {"reference": self.result.reference, "seed": self.options.seed, "out": str(made)}
+        found = self.worker("config", "atlas.shrink", job)
+        self.result.notes.append(found["note"])
+        return canonical.parse_object(made.read_bytes(), str(made))
+
+    def observe(self, config: dict[str, Any]) -> None:
+        job: dict[str, Any] = {
+            "configs": [config],
+            "probes": self.probes,
+            "overrides": {},
+            "out": str(self.work / "trace"),
+        }
+        found = self.worker("observe", "codegen.observe", {**self.common, **job})
+        self.result.notes += found.get("notes", [])
+
+    def generate(self) -> None:
+        job = {"trace": str(self.work / "trace"), "out": str(self.work / "port"), "runtime": self.options.runtime}
+        made = self.worker("generate", "codegen.generate", {**job, "licence": None}, mlx=True)
+        self.result.classes, self.result.lines, self.result.holes = made["classes"], made["lines"], made["holes"]
+
+    def capture(self, config: dict[str, Any]) -> None:
+        given = self.work / "config.json"
+        given.write_text(json.dumps(config), encoding="utf-8")
+        job: dict[str, Any] = {"config": str(given), "mode": "redraw", "dtypes": ["float32"], "probes": self.probes}
+        if self.options.snapshot is not None:
+            files = sorted(p.name for p in self.options.snapshot.glob("*.safetensors"))
+            job |= {"mode": "snapshot", "snapshot": str(self.options.snapshot.resolve()), "weights": files}
+        job |= {
+            "keep_weights": True,
+            "overrides": left_out(self.options.runtime),
+            "varied": self.inputs is not None,
+            "out": str(self.work / "golden"),
+        }
+        self.worker("reference", "verify.capture", {**self.common, **job})
+
+    @property
+    def common(self) -> dict[str, Any]:
+        return {"reference": self.result.reference, "seed": self.options.seed}
+
+    @property
+    def probes(self) -> list[str] | None:
+        return None if self.inputs is None else [str(self.inputs.resolve())]
+
+    def worker(self, stage: str, module: str, job: dict[str, Any], mlx: bool = False) -> Event:
+        """Run one stage and take its time."""
+        start = time.perf_counter()
+        try:
+            return run_worker(f"portwright.{module}", job, on_event=self.on_event, mlx=mlx, limits=self.limits)
+        finally:
+            self.result.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
 def judge(result: TryResult, body: Mapping[str, Any]) -> None:
@@ -151,7 +222,7 @@ def judge(result: TryResult, body: Mapping[str, Any]) -> None:
     result.modules_compared = sum(check.startswith("isolate/") and check != "isolate/share" for check in body["checks"])
     failed = failing(body)
     wrong = [check for check in failed if not check.startswith(INFORMS)]
-    result.notes = [_say(body, check) for check in failed if check.startswith(INFORMS)]
+    result.notes += [_say(body, check) for check in failed if check.startswith(INFORMS)]
     result.notes += [f"{item['check']}: not run: {item['why']}" for item in body["not_run"]]
     if not wrong:
         result.status = "ported"
@@ -188,16 +259,6 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _say(body: Mapping[str, Any], check: str) -> str:
     measured = body["checks"][check]
     return f"{check}: {measured.get('detail') or measured['value']}"
-
-
-@contextmanager
-def _timed(result: TryResult, stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        result.seconds[stage] = round(time.perf_counter() - start, 3)
-        result.seconds["total"] = round(result.seconds.get("total", 0.0) + time.perf_counter() - start, 3)
 
 
 def _peak_rss() -> int:

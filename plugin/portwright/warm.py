@@ -36,7 +36,8 @@ def available() -> bool:
 
 def parts_of(reference: str) -> list[str]:
     """What a server should import for a reference: torch, and the class itself as `module:Class`."""
-    return ["torch", "numpy", "safetensors.torch", reference]
+    found = reference if ":" in reference else "transformers.modeling_utils"  # a model type: its job finds the class
+    return ["torch", "numpy", "safetensors.torch", found]
 
 
 @contextlib.contextmanager
@@ -96,7 +97,8 @@ class WarmProcess:
 
     def end(self) -> None:
         """End the job: its keeper sees that we have gone."""
-        self._socket.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _connect(path: str) -> socket.socket:

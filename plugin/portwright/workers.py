@@ -7,6 +7,7 @@ command line, the hooks and doit stay fast. A worker dies with its parent: a hal
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,8 +26,53 @@ from .warm import VARIABLE, WarmProcess
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
+MEMORY = "PORTWRIGHT_MEMORY_LIMIT"  # bytes that a worker may hold, in its environment
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _TAIL = 40  # lines of a crashed worker's stderr that the message quotes
+
+
+class Limits:
+    """What the workers of one piece of work may take together in seconds, and each of them in memory."""
+
+    def __init__(self, seconds: float | None = None, memory: int | None = None) -> None:
+        self.seconds, self.memory = seconds, memory
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._running: set[subprocess.Popen[str] | WarmProcess] = set()
+        self._stopped = False
+        self.peak_rss = 0  # bytes, of the largest worker that said
+
+    def stop(self) -> None:
+        """End the workers that are running, and let none start."""
+        self._stopped = True
+        for process in list(self._running):
+            _end(process)
+
+    @contextlib.contextmanager
+    def watching(self, process: subprocess.Popen[str] | WarmProcess, module: str) -> Iterator[None]:
+        """End the process when the time is up; raises PortError then, in place of what its end would raise."""
+        over = threading.Event()
+
+        def expire() -> None:
+            over.set()
+            _end(process)
+
+        timer = threading.Timer(max(self._end - time.monotonic(), 0), expire) if self._end is not None else None
+        self._running.add(process)
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            if self._stopped:
+                _end(process)
+            yield
+        finally:
+            self._running.discard(process)
+            self.peak_rss = max(self.peak_rss, getattr(process, "peak_rss", 0))
+            if timer is not None:
+                timer.cancel()
+        if over.is_set():
+            stage = module.removeprefix("portwright.")
+            raise PortError(Problem(stage, f"it took longer than {self.seconds:g} s", "give more: --time-limit"))
 
 
 class Emit:
@@ -46,13 +93,23 @@ class Emit:
         self.event(event="log", text=text)
 
 
-def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = None, mlx: bool = False) -> Event:
+def run_worker(
+    module: str,
+    job: dict[str, Any],
+    *,
+    on_event: OnEvent | None = None,
+    mlx: bool = False,
+    limits: Limits | None = None,
+) -> Event:
     """Run `python -m module job.json` and return its result event.
 
-    `mlx=True` preloads an OpenBLAS where one is found. Raises PortError with the worker's own problems, or with the
-    tail of its stderr when it crashed. An interrupt here ends the worker before it is raised again.
+    `mlx=True` preloads an OpenBLAS where one is found. Raises PortError with the worker's own problems, with the tail
+    of its stderr when it crashed, or with the limit that it went over. An interrupt here ends the worker before it is
+    raised again.
     """
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if limits is not None and limits.memory is not None:
+        env[MEMORY] = str(limits.memory)
     if mlx:
         from .openblas import preload
 
@@ -65,7 +122,8 @@ def run_worker(module: str, job: dict[str, Any], *, on_event: OnEvent | None = N
         reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
         reader.start()
         try:
-            result = _follow(process, on_event)
+            with limits.watching(process, module) if limits is not None else contextlib.nullcontext():
+                result = _follow(process, on_event)
         except BaseException:
             _end(process)
             raise
@@ -119,6 +177,8 @@ def _end(process: subprocess.Popen[str] | WarmProcess) -> None:
     if isinstance(process, WarmProcess):
         process.end()
         return
+    if process.poll() is not None:
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -165,6 +225,8 @@ def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
     die_with_parent()
     stream, sys.stdout = sys.stdout, sys.stderr  # a library's print must not look like an event
     emit = Emit(stream)
+    if os.environ.get(MEMORY):
+        _hold_to(int(os.environ[MEMORY]), emit)
     try:
         job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         result = run(job, emit)
@@ -182,6 +244,37 @@ def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
     except KeyboardInterrupt:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
     emit.event(event="result", **result)
+
+
+def _hold_to(limit: int, emit: Emit) -> None:
+    """End this process with a problem when it holds more than `limit` bytes."""
+
+    def watch() -> None:
+        pause = threading.Event()
+        while _resident() <= limit:
+            pause.wait(0.1)
+        problem = {
+            "where": "memory",
+            "problem": f"it took more than {limit / 2**30:.1f} GiB",
+            "hint": "give more: --memory-limit",
+        }
+        emit.event(event="error", problems=[problem], code=int(ExitCode.FAILED))
+        os._exit(int(ExitCode.FAILED))
+
+    if sys.platform == "linux":  # a backstop for one huge allocation between two looks
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * limit + 2**30, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds now; elsewhere than on Linux, the most that it held."""
+    if sys.platform == "linux":
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def die_with_parent() -> None:

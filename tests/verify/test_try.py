@@ -14,7 +14,7 @@ import pytest
 from portwright import tryport
 from portwright.errors import ExitCode, PortError
 from portwright.openblas import preload
-from portwright.tryport import TryResult, run_try
+from portwright.tryport import Options, TryResult, run_try
 from portwright.verify.blame import blame
 from portwright.workers import run_worker
 from verifylab import FIXTURES
@@ -114,7 +114,9 @@ def test_wrong_arguments_are_usage(tmp_path: Path) -> None:
         assert error.value.code == ExitCode.USAGE
 
 
-def test_holes_are_a_status_of_their_own(kept: tuple[TryResult, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holes_are_a_status_of_their_own(
+    kept: tuple[TryResult, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A port with holes ends with exit code 3 and lists them; it is not compared, since a hole raises."""
     hole = {"where": "Block.forward:3", "reason": "no translation", "source": "torch.linalg.svd(x)"}
     ran = []
@@ -131,9 +133,11 @@ def test_holes_are_a_status_of_their_own(kept: tuple[TryResult, Path], monkeypat
         return {"holes": [hole], "classes": 2, "lines": 60}
 
     monkeypatch.setattr(tryport, "run_worker", stand_in)
-    result = run_try("reference_plain:Plain")
+    config = tmp_path / "c.json"
+    config.write_text("{}")
+    result = run_try("reference_plain:Plain", config)
     assert (result.status, result.exit_code, result.holes) == ("holes", ExitCode.HOLES, [hole])
-    assert ran == ["observe", "generate", "capture", "assemble"]
+    assert sorted(ran) == ["assemble", "capture", "generate", "observe"]
 
 
 def test_the_smallest_and_earliest_module_is_blamed() -> None:
@@ -144,3 +148,21 @@ def test_the_smallest_and_earliest_module_is_blamed() -> None:
     assert blame({"order": ["a.b.c", "a.b", "a", "c"], "checks": checks}) == "a.b"
     assert blame({"order": [], "checks": {"outputs/observed": bad}}) == "outputs/observed"
     assert blame({"order": ["a"], "checks": {"isolate/a": good}}) is None
+
+
+def test_without_a_config_a_tiny_one_is_made_and_said(tmp_path: Path) -> None:
+    """A model type alone is enough: a tiny config is made, kept as the library saves it, and named in the notes."""
+    result = run_try("distilbert", out=tmp_path / "out")
+    assert (result.status, result.holes) == ("ported", []), result.problems
+    assert "tiny config" in result.notes[0]
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dim"] == 32
+
+
+def test_a_try_over_a_limit_is_failed_and_says_which() -> None:
+    """Too little time and too little memory end a try as failed, with the limit in the problem."""
+    late = run_try("reference_plain:Plain", options=Options(time_limit=0.05))
+    assert late.status == "failed"
+    assert "longer than 0.05 s" in late.problems[0]["problem"]
+    big = run_try("reference_plain:Plain", options=Options(memory_limit=2**20))
+    assert big.status == "failed"
+    assert "GiB" in big.problems[0]["problem"]

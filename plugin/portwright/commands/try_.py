@@ -10,22 +10,32 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", help="module:Class, or a model type of transformers")
-    parser.add_argument("--config", type=Path, help="a config.json as the library saves it (default: the class's own)")
+    parser.add_argument(
+        "--config", type=Path, help="a config.json as the library saves it (default: a tiny one is made)"
+    )
+    parser.add_argument("--full", action="store_true", help="the library's default config, in place of a tiny one")
+    parser.add_argument(
+        "--snapshot", type=Path, help="a folder of config.json and *.safetensors, in place of random weights"
+    )
     parser.add_argument("--inputs", type=Path, help="a safetensors file of tensors by argument name (default: drawn)")
     parser.add_argument("--out", type=Path, help="keep the port here, with the inputs and answers of the reference")
     parser.add_argument(
         "--runtime", choices=("standalone", "mlx-lm"), default="standalone", help="whose conventions the port follows"
     )
     parser.add_argument("--seed", type=int, default=0, help="what the weights are drawn from (default: 0)")
+    parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="end the try after this (default: none)")
+    parser.add_argument(
+        "--memory-limit", type=float, metavar="GIB", help="what each worker may hold (default: no limit)"
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, all else on stderr")
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..tryport import TryResult, run_try
+    from ..tryport import Options, TryResult, run_try
 
-    result: TryResult = run_try(
-        args.reference, args.config, args.inputs, args.out, seed=args.seed, runtime=args.runtime, on_event=_show
-    )
+    memory = None if args.memory_limit is None else int(args.memory_limit * 2**30)
+    options = Options(args.full, args.snapshot, args.seed, args.runtime, args.time_limit, memory)
+    result: TryResult = run_try(args.reference, args.config, args.inputs, args.out, options, on_event=_show)
     print(result.to_json() if args.json else _text(result))
     return int(result.exit_code)
 

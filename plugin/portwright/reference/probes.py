@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from portwright.nesting import nested
 from portwright.reference.build import not_built
+from portwright.reference.guided import guided, made
 from portwright.reference.named_inputs import Sizes, field, make_input, optional_inputs, sizes_of
 from portwright.reference.search import search_inputs
 
@@ -56,17 +57,25 @@ def make_probes(
     """
     given = dict(overrides or {})
     names = forward_arguments(model)
-    found = from_names(model, names, given)
-    if found and runs(model, found[0]):
-        return [p for p in found if runs(model, p)]
-    found = search_probes(model, names, given)
+    found, reason = named_probes(model, names, given)
+    found = found or search_probes(model, names, given)
     if not found:
         raise not_built(
             type(model).__name__,
-            "found no inputs that its forward accepts",
+            "found no inputs that its forward accepts" + (f"; the best failed with {reason}" if reason else ""),
             "give them: --inputs inputs.safetensors, or their shapes",
         )
     return found
+
+
+def named_probes(
+    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
+) -> tuple[list[Probe], str]:
+    """Probes by the field's argument names that the model runs on; where there are none, the reason."""
+    found = from_names(model, names, given)
+    if found and runs(model, found[0]):
+        return [p for p in found if runs(model, p)], ""
+    return guided_probes(model, names, given) if getattr(model, "config", None) is not None else ([], "")
 
 
 def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
@@ -96,6 +105,38 @@ def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], g
         long = probe_of(model, "unseen-long", required, sizes, given, seed=199, observed=False, tags=("long",))
         probes += [long] if long is not None else []
     return probes
+
+
+def guided_probes(
+    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
+) -> tuple[list[Probe], str]:
+    """Probes whose arguments and their forms were found by trial."""
+    main = getattr(model, "main_input_name", None)
+    required = [k for k, p in names.items() if p.default is p.empty]
+    mains = [n for n in (main if isinstance(main, list) else [main]) if isinstance(n, str)]
+    required = [n for n in mains if n in names and n not in required] + required
+    fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
+    shaped = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
+    g = torch.Generator().manual_seed(100)
+    arguments = {**fixed, **{k: drawn(v, g) for k, v in shaped.items()}}
+    choice = guided(model, names, required, sizes_of(model, 13, 2, variant=0), arguments)
+    if not choice.ran:
+        return [], choice.reason
+    probes = []
+    for index, (title, length, batch, observed, which) in enumerate(PLANS):
+        if which == "none" and index != 3:
+            continue
+        g = torch.Generator().manual_seed(100 + index)
+        tensors = made(model, choice, sizes_of(model, length, batch, variant=index), g)
+        if tensors is not None:
+            tensors |= {k: drawn(v, g) for k, v in shaped.items()}
+            probes.append(Probe(title, tensors, fixed, 100 + index, observed))
+    values = made(model, choice, sizes_of(model, 13, 2, variant=0), torch.Generator().manual_seed(150))
+    if values is not None:  # the observed shapes with other values: it runs even where no other size does
+        g = torch.Generator().manual_seed(150)
+        values |= {k: drawn(v, g) for k, v in shaped.items()}
+        probes.append(Probe("unseen-values", values, fixed, 150, observed=False))
+    return [p for p in probes if runs(model, p)], ""
 
 
 def probe_of(

@@ -6,8 +6,9 @@ Job: {"reference": "module:Class", "config": path of the library's config.json, 
 "moves": null | path of a moves.json with source -> reference names, "mode": "snapshot" | "redraw", "seed": int,
 "path"?: folder of the reference's own code, "probes": null | [paths of inputs.safetensors], "overrides": {},
 "varied"?: whether to make unobserved probes from the given ones,
-"dtypes"?: those that a port may be stored in (default: all), "out": folder}.
-In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden.
+"dtypes"?: those that a port may be stored in (default: all), "keep_weights"?: bool, "out": folder}.
+In mode "redraw" no weights are read: they are drawn from the seed and kept as reference.safetensors in the golden;
+so are those that were read, with "keep_weights".
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     probes = probes_of(job, model, config)
     golden = measure_reference(job, config, model, probes, partial, emit)
     golden |= {"weights": origin, "parameters": inventory(model, tied), "held_exactly": held_exactly(model)}
-    if job.get("mode") == "redraw":
+    if job.get("mode") == "redraw" or job.get("keep_weights"):
         state = {k: to_numpy(v) for k, v in model.state_dict().items()}
         write_tensors(partial / "reference.safetensors", state, {"format": "pt"})
     golden["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(partial.iterdir())}
