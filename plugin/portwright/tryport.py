@@ -174,6 +174,7 @@ class Try:
             "configs": [config],
             "probes": self.probes,
             "overrides": {},
+            "runtime": self.options.runtime,
             "out": str(self.work / "trace"),
         }
         found = self.worker("observe", "codegen.observe", {**self.common, **job})
