@@ -11,6 +11,8 @@ from portwright.codegen.facts.returns import returned_elements, returns_of
 from portwright.codegen.layout import to_last_perm
 from portwright.codegen.program import Function, Program
 from portwright.codegen.runtime.caches import is_cache, is_cached
+from portwright.codegen.runtime.rope import given_tables
+from portwright.codegen.runtime.tied import shared_keys
 from portwright.codegen.trace import ModuleTrace
 from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 
@@ -37,11 +39,15 @@ def portmap(work: Work, text: str, holes: list[Entry], assumptions: list[Entry])
     modules: Entry = {}
     unused: dict[str, str] = {}
     state = program.trace.models[0].state
+    shared = shared_keys(program)
     for module in program.trace.models[0].modules:
         path = port_path(program, 0, module.path)
         for slot in module.tensors:
             key = f"{module.path}.{slot.name}" if module.path else slot.name
             if slot.role not in ("parameter", "buffer") or key not in state:
+                continue
+            if key in shared:
+                unused[key] = f"tied to {shared[key]}"
                 continue
             if not is_ported(work, module, slot.name):
                 unused[key] = "nothing that the port computes reads it"
@@ -134,11 +140,16 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
         return {**entry, "isolate": False, "why": "the port does not call it as a module"}
     trace = program.functions[forward].trace
     args = []
+    tables = given_tables(work)
     for name in done.kept:
         seen = trace.params.get(name)
         item: Entry = {"name": name}
         if seen is not None and is_cached(program) and is_cache(program, seen):
             item["none"] = True
+        if name in tables:
+            if not tables[name]:
+                return {**entry, "isolate": False, "why": "it takes frequencies where the reference takes cos and sin"}
+            item["made_by"] = tables[name]
         if seen is not None and seen.tags == {"cl"} and len(seen.ranks) == 1:
             item["perm"] = list(to_last_perm(next(iter(seen.ranks))))
         args.append(item)

@@ -182,6 +182,7 @@ class Trace:
     config_defaults: Mapping[str, Any] = field(default_factory=dict)
     licences: tuple[str, ...] = ()  # leading comment blocks of the files reached
     probes: tuple[str, ...] = ()
+    tied_keys: Mapping[str, str] = field(default_factory=dict)  # weights that the config may tie, and to which
     arguments: frozenset[str] = frozenset()  # names that some probe gave
     loose: tuple[ModuleTrace, ...] = ()  # modules without weights that no model holds
 

@@ -13,6 +13,7 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.subscript import shape_of, subscript_slice
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import is_none, quote
+from portwright.codegen.runtime.rope import rotated
 
 
 def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.stmt]:
@@ -28,6 +29,9 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
     if isinstance(t, ast.Attribute):
         return assign_attribute(scope, t, value)
     if isinstance(t, (ast.Tuple, ast.List)):
+        pair = rotated(scope, value) if isinstance(value, ast.Call) else None
+        if pair is not None and len(t.elts) == len(pair.elts):
+            return [ast.Assign([target(scope, e)], v) for e, v in zip(t.elts, pair.elts, strict=True)]
         return [unpack(scope, t, value)]
     if isinstance(t, ast.Name) and t.id in scope.parts:
         return assign_parts(scope, t.id, cast(ast.Call, value))

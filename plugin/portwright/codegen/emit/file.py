@@ -36,6 +36,16 @@ SNIPPETS = {
     dtype = inputs_embeds.dtype
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 ''',
+    "rotate": '''def rotate(x, freqs, scale, cache, traditional=False):
+    """Rotate features by the positions that follow what the cache holds; those beyond the frequencies stay."""
+    dims = 2 * freqs.size
+    if scale != 1.0:
+        x = mx.concatenate([x[..., :dims] * scale, x[..., dims:]], axis=-1)
+    offset = 0 if cache is None else cache.offset
+    return mx.fast.rope(
+        x, dims, traditional=traditional, base=None, scale=1.0, offset=offset, freqs=freqs
+    )
+''',
     "cached_tokens": '''def cached_tokens(cache):
     """How many tokens a cache has seen; the rows of a padded batch differ, which needs positions by row."""
     if isinstance(cache.offset, mx.array):

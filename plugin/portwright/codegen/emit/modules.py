@@ -11,6 +11,7 @@ from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.idioms.activations import function_of, layer_of
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.quote import literal, quote
+from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 from portwright.codegen.translate.layers import LAYER_CALLS
@@ -64,7 +65,8 @@ def called(scope: Scope, n: ast.Call, wants_last: bool, function: ast.expr | Non
         x = to_last(x, rank)
     elif not wants_last and last and rank is not None:
         x = to_first(x, rank)
-    out: ast.expr = ast.Call(function if function is not None else scope.expr(n.func), [x], [])
+    made = ast.Call(function if function is not None else scope.expr(n.func), [x], [])
+    out: ast.expr = tied_call(scope, n, made)
     if wants_last and not out_last:
         return to_first(out, out_rank or 0)
     return to_last(out, out_rank or 0) if out_last and not wants_last else out

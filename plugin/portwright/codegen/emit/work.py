@@ -21,6 +21,8 @@ from portwright.codegen.program import Program
 from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
 from portwright.codegen.runtime.caches import none_at_first
+from portwright.codegen.runtime.rope import renamed
+from portwright.codegen.runtime.tied import with_tied
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.narrow import narrowed
@@ -151,12 +153,13 @@ class Work:
         if scope.is_root_entry:
             body = swept([*arrivals(scope), *body])
         if scope.trace.name == "__init__":
-            body = with_config_values(scope, self.with_registered(scope, body))
+            body = with_tied(scope, with_config_values(scope, self.with_registered(scope, body)))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
         finished.demands = list(demands_in(body)) + unpack_demands(body)
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)
-        body = with_cached_attention(scope, without_unread(without_copies(swept(folded(body)))))
+        body = without_unread(without_copies(swept(folded(body))))
+        body = renamed(scope, with_cached_attention(scope, body))
         finished.body = body
         finished.kept = self.kept_parameters(scope, body)
         vararg = scope.tree.args.vararg

@@ -12,7 +12,9 @@ import mlx.core as mx
 from portwright.codegen.idioms.activations import named
 from portwright.codegen.idioms.attention import attention_body, proved_attention
 from portwright.codegen.idioms.norms import Norm, proved_norms
+from portwright.codegen.idioms.rope import Rope, proved_rope
 from portwright.codegen.program import Program
+from portwright.codegen.runtime.rope import table_body, usable
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
@@ -25,19 +27,21 @@ class Proofs:
     activations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     norms: Mapping[str, Norm] = field(default_factory=dict)
     attention: frozenset[str] = frozenset()
+    rope: Rope = field(default_factory=Rope)
 
     def body_of(self, scope: Scope) -> list[ast.stmt] | None:
         """The whole body of a function that is replaced, None for any other."""
-        return attention_body(scope) if scope.trace.fid in self.attention else None
+        return attention_body(scope) if scope.trace.fid in self.attention else table_body(scope)
 
 
 def prove(program: Program, samples: Mapping[str, mx.array], without: frozenset[str] = frozenset()) -> Proofs:
-    """Try every idiom but those named in `without` ("norms", "attention")."""
+    """Try every idiom but those named in `without` ("norms", "attention", "rope")."""
     answers = {k: v for k, v in samples.items() if k.startswith("ramp.")}
     return Proofs(
         activations=named(answers),
         norms=proved_norms(program, samples) if "norms" not in without else {},
         attention=proved_attention(program, samples) if "attention" not in without else frozenset(),
+        rope=usable(program, proved_rope(program, samples)) if "rope" not in without else Rope(),
     )
 
 

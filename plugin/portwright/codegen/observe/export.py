@@ -153,6 +153,13 @@ def sample_calls(sampler: Sampler, paths: Paths, variants: Variants) -> tuple[Sa
     return tuple(out)
 
 
+def tied_keys(model: torch.nn.Module) -> dict[str, str]:
+    """The library's own list of weights that its config may tie, each with the weight that it is tied to."""
+    found = getattr(model, "_tied_weights_keys", None)
+    state = model.state_dict() if isinstance(found, dict) else {}
+    return {k: v for k, v in found.items() if k in state and v in state} if isinstance(found, dict) else {}
+
+
 def make_trace(
     reference: str,
     cls: type[torch.nn.Module],
@@ -189,6 +196,7 @@ def make_trace(
         config_defaults=config_defaults(cls),
         licences=licences,
         probes=tuple(probes),
+        tied_keys=tied_keys(models[0]),
         arguments=arguments,
         loose=loose_trace(paths, sampler, variants.class_of),
     )

@@ -15,6 +15,7 @@ from portwright.codegen.trace import SampleCall
 LARGEST = 1 << 18  # elements of one recorded tensor
 BUDGET = 96 << 20  # bytes of all of them
 PER_KEY = 3  # calls kept per function and module instance
+ROTATIONS = 24  # of those about rotary positions, which have to be seen at the start and further on
 
 
 def is_norm_like(module: Any) -> bool:
@@ -23,6 +24,13 @@ def is_norm_like(module: Any) -> bool:
         return False
     names = {n for n, _ in module.named_parameters(recurse=False)}
     return bool(names) and names <= {"weight", "bias", "scale", "gamma", "beta"}
+
+
+def is_rotary(module: Any) -> bool:
+    """A module without parameters or children that answers positions."""
+    if next(module.parameters(), None) is not None or next(module.children(), None) is not None:
+        return False
+    return "position_ids" in inspect.signature(inspect.unwrap(type(module).forward)).parameters
 
 
 class Sampler:
@@ -46,15 +54,19 @@ class Sampler:
         if owner is None:
             code = inspect.unwrap(target.function).__code__
             names = code.co_varnames[: code.co_argcount]
-            if not {"query", "key", "value"} <= set(names):
+            rotation = {"cos", "sin"} <= set(names)
+            if not rotation and not {"query", "key", "value"} <= set(names):
                 return
-        elif not is_norm_like(owner):
-            return
+        else:
+            rotation = is_rotary(owner)
+            if not rotation and not is_norm_like(owner):
+                return
         outputs = [result] if isinstance(result, torch.Tensor) else list(result) if isinstance(result, tuple) else []
-        if not outputs or not isinstance(outputs[0], torch.Tensor):
+        outputs = outputs if rotation else outputs[:1]
+        if not outputs or not all(isinstance(o, torch.Tensor) for o in outputs):
             return
         context = next((c for c in entered if c.reached.function is target.function), None)
-        self.keep(target.function, owner, args, kwargs, outputs[0], context)
+        self.keep(target.function, owner, args, kwargs, outputs, ROTATIONS if rotation else PER_KEY, context)
 
     def keep(
         self,
@@ -62,7 +74,8 @@ class Sampler:
         owner: torch.nn.Module | None,
         args: Any,
         kwargs: Any,
-        output: torch.Tensor,
+        outputs: list[torch.Tensor],
+        most: int,
         context: Context | None,
     ) -> None:
         signature = inspect.signature(function)
@@ -76,11 +89,13 @@ class Sampler:
         tensors = {k: v for k, v in values.items() if isinstance(v, torch.Tensor)}
         if owner is not None:
             tensors |= {f"self.{n}": p for n, p in owner.named_parameters(recurse=False)}
+            if most == ROTATIONS:
+                tensors |= {f"self.{n}": b for n, b in owner.named_buffers(recurse=False)}
         key = (function_key(function), id(owner) if owner is not None else id(context), tuple(sorted(tensors)))
-        size = sum(t.numel() * 4 for t in (*tensors.values(), output))
-        too_large = any(t.numel() > LARGEST for t in (*tensors.values(), output))
+        size = sum(t.numel() * 4 for t in (*tensors.values(), *outputs))
+        too_large = any(t.numel() > LARGEST for t in (*tensors.values(), *outputs))
         everywhere = (key[0], 0, key[2])
-        limit = PER_KEY if owner is not None or self.counts.get(everywhere, 0) < PER_KEY else 1
+        limit = most if owner is not None or self.counts.get(everywhere, 0) < most else 1
         if self.counts.get(key, 0) >= limit or too_large or self.bytes + size > BUDGET:
             return
         for k in {key, everywhere}:
@@ -93,8 +108,8 @@ class Sampler:
         if owner is not None:
             self.modules[id(owner)] = owner
             path = f"#{id(owner)}"  # becomes the module's path when the trace is written
-        out = self.store(f"{stem}.out", output)
-        self.calls.append(SampleCall(key[0], path, names, plain, (out,)))
+        stored = tuple(self.store(f"{stem}.out{i or ''}", o) for i, o in enumerate(outputs))
+        self.calls.append(SampleCall(key[0], path, names, plain, stored))
         self.contexts.append(context)
 
     def store(self, name: str, tensor: torch.Tensor) -> str:

@@ -11,6 +11,7 @@ from portwright.codegen.holes import HoleError, raising
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
+    from portwright.codegen.trace import Trace
 
 Wrap = Callable[["Scope", list[ast.stmt]], list[ast.stmt]]
 
@@ -28,8 +29,11 @@ def decorated(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
 
 def rope_types(scope: Scope) -> set[str]:
     """The kinds of rotary embedding in the observed configs."""
+    return observed_rope_types(scope.program.trace)
+
+
+def observed_rope_types(trace: Trace) -> set[str]:
     found: set[str] = set()
-    trace = scope.program.trace
     for config in (*[m.config for m in trace.models], *[s for c in trace.configs.values() for s in c.saved]):
         rope = config.get("rope_parameters") or {}
         if not rope:

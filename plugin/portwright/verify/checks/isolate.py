@@ -33,7 +33,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
             why = "the portmap does not name it" if path is None else f"the port has no module {path}"
             yield NotRun(f"isolate/{module}", why)
             continue
-        found = measure(bench, paths[path], bench.modules[path], calls)
+        found = measure(bench, paths, paths[path], bench.modules[path], calls)
         if isinstance(found, str):
             yield NotRun(f"isolate/{module}", found)
             continue
@@ -46,7 +46,9 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     )
 
 
-def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence[Call]) -> Comparison | str:
+def measure(
+    bench: Bench, paths: Mapping[str, Any], module: Any, entry: Mapping[str, Any], calls: Sequence[Call]
+) -> Comparison | str:
     """The worst over a module's recorded calls, or why none could be made."""
     found: list[Comparison] = []
     reason = "the reference's own module could not be run alone"
@@ -55,7 +57,7 @@ def measure(bench: Bench, module: Any, entry: Mapping[str, Any], calls: Sequence
         if noise is None:
             continue
         try:
-            given, named = modules.arguments(call, entry, bench.golden, bench.floats)
+            given, named = modules.arguments(call, entry, bench.golden, bench.floats, paths)
             result = module(*given, **named)
             outputs = mlx_port.named_outputs(result)
             mx.eval(list(outputs.values()))

@@ -19,8 +19,13 @@ class CannotCall(Exception):
     """Why a recorded call cannot be made on the port; the message is the reason."""
 
 
-def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The port's arguments: the reference's own, in order and in the port's layout; by name behind one left out."""
+def arguments(
+    call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any, paths: Mapping[str, Any] | None = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """The port's arguments: the reference's own, in order and in the port's layout; by name behind one left out.
+
+    `made_by` names a module of the port (one of `paths`) that makes what the reference has in another form.
+    """
     given: list[Any] = []
     named: dict[str, Any] = {}
     left_out = False
@@ -28,6 +33,9 @@ def arguments(call: Call, entry: Mapping[str, Any], golden: Golden, floats: Any)
         name = argument["name"]
         if argument.get("none"):
             put(given, named, name, None, left_out)
+            continue
+        if argument.get("made_by") in (paths or {}):
+            put(given, named, name, (paths or {})[argument["made_by"]](), left_out)
             continue
         if name not in call.args:
             left_out = True  # it keeps its default
