@@ -1,4 +1,4 @@
-"""Run one side of many jobs in one process: `python bench.py observe|generate|torch|mlx JOBS.json RESULTS.json`.
+"""Run one side of many jobs in one process: `python bench.py observe|generate|torch|mlx|references|ports JOBS.json RESULTS.json`.
 
 Torch and MLX never share a process, and starting either once for all cases keeps the tests fast.
 """
@@ -33,6 +33,8 @@ def one(side: str, job: dict[str, Any]) -> Any:
         if side in ("observe", "generate"):
             name = "portwright.codegen.observe.__main__" if side == "observe" else "portwright.codegen.generate"
             return importlib.import_module(name).run(job, Silent())
+        if side in ("references", "ports"):
+            return getattr(importlib.import_module("generality"), side)(job)
         (torch_side if side == "torch" else mlx_side)(job)
         return {}
     except Exception as error:
@@ -47,7 +49,7 @@ def run_side(side: str, jobs: list[dict[str, Any]], folder: Path) -> list[Any]:
     """Run a side of all jobs in a process of its own."""
     listing, results = folder / f"{side}.jobs.json", folder / f"{side}.results.json"
     listing.write_text(json.dumps(jobs))
-    env = environment("mlx" if side in ("generate", "mlx") else "torch")
+    env = environment("mlx" if side in ("generate", "mlx", "ports") else "torch")
     env["PYTHONPATH"] = f"{HERE.parents[1] / 'plugin'}"
     command = [sys.executable, str(HERE / "bench.py"), side, str(listing), str(results)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -116,6 +116,11 @@ def ported(model: Any, state: dict[str, Any], mapping: dict[str, Any]) -> list[t
     out = []
     for key, _ in tree_flatten(model.parameters()):
         entry = mapping.get(key) or general.get(re.sub(r"\.\d+", ".#", key))
+        if entry is None and key in state:  # a parameter that only this config has (a bias): under its own name
+            entry = {"from": [key], "ops": []}
+            mapping = {**mapping, key: entry}
+        if entry is None:
+            raise KeyError(f"the port has the parameter {key}, which neither portmap nor reference knows")
         source = entry["from"][0] if key in mapping else renumbered(entry["from"][0], key)
         value = state[source]
         for op in entry["ops"]:

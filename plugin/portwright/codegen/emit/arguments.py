@@ -19,6 +19,8 @@ from portwright.codegen.quote import literal
 from portwright.codegen.runtime.root import config_fields
 from portwright.codegen.trace import Trace
 
+# Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
+ADDS_OUTPUTS = ("output_attentions", "output_hidden_states")
 FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "{title}":
@@ -53,7 +55,7 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
     found = {"": Holder("", dict.fromkeys(config_fields(work) if cached else ()))}
     for key, name in work.facts.config:
         found.setdefault(key, Holder(key)).names[name] = None
-    place_checks(trace, found, assumptions)
+    place_checks(trace, found, (*assumptions, *added_outputs(trace)))
     ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
     texts = [text_of(trace, holder, found, needs, cached and not holder.key) for holder in ordered]
@@ -73,6 +75,12 @@ def place_checks(trace: Trace, found: dict[str, Holder], assumptions: Iterable[A
             for node in ast.walk(ast.parse(check, mode="eval")):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
                     holder.names[node.attr] = None
+
+
+def added_outputs(trace: Trace) -> list[Assumption]:
+    """What is taken for granted of the fields by which a library adds outputs on its own."""
+    names = [n for n in ADDS_OUTPUTS if n in trace.config_defaults and not any(m.config.get(n) for m in trace.models)]
+    return [Assumption(trace.reference, f"config.{n}", False, "construction", f"self.{n}") for n in names]
 
 
 def inner_first(trace: Trace, found: Mapping[str, Holder]) -> list[str]:

@@ -1,0 +1,243 @@
+"""The test against memorised configs: a port generated from config A meets every other config of its architecture.
+
+`python tests/codegen/generality.py [NAME ...]` takes architectures of architectures.json and tests/architectures*.toml;
+each changed config must give the reference's numbers, or an error that names the field. Anything else is a finding.
+The two sides are this file run as `generality.py torch JOBS RESULTS` and `generality.py mlx JOBS RESULTS`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TOLERANCE = 1e-5  # relative L2 in float32, as everywhere
+CACHED = ("past_key_values", "cache", "cache_params")
+
+
+# -- torch ---------------------------------------------------------------------------------------------------
+
+
+def references(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Build and run the reference on A, B and each change of A; list those that it accepts."""
+    import torch
+    from portwright.reference.build import build, saved_config
+    from variants import completed, variants
+
+    torch.set_num_threads(1)
+    first = build(job["reference"], job["configs"][0], 5)
+    base = saved_config(first, job["configs"][0])
+    every = [(f"config {i}", c) for i, c in enumerate(job["configs"])]
+    if job.get("flags", True):
+        every += list(variants(first, base))
+    only = job.get("only")
+    done = []
+    for index, (label, config) in enumerate(every):
+        if only and not label.startswith(("config 0", only)):
+            continue
+        folder = Path(job["out"]) / f"{index:03d}"
+        try:
+            try:
+                probes = run_reference(job, config, folder, index)
+            except Exception as error:
+                fuller = completed(config, label, str(error))
+                if fuller is None:
+                    raise
+                probes = run_reference(job, fuller, folder, index)
+        except Exception as error:
+            done.append({"label": label, "skipped": f"{type(error).__name__}: {str(error)[:200]}"})
+            continue
+        done.append({"label": label, "folder": str(folder), "probes": probes})
+    return done
+
+
+def run_reference(job: dict[str, Any], config: dict[str, Any], folder: Path, index: int) -> list[dict[str, Any]]:
+    """Write config, weights, inputs and outputs of one model; raises what the reference raises."""
+    import torch
+    from portwright.reference.build import build, saved_config
+    from portwright.reference.probes import make_probes, read_probe
+    from portwright.reference.redraw import redraw
+    from portwright.reference.search import flat
+    from safetensors.torch import save_file
+
+    model = build(job["reference"], config, 5 + index)
+    if sum(p.numel() for p in model.parameters()) > 20_000_000:
+        raise ValueError("too large to compare here")
+    redraw(model, 50 + index)
+    folder.mkdir(parents=True, exist_ok=True)
+    given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
+    probes = given or make_probes(model, config, job.get("overrides"))
+    listing = []
+    for n, probe in enumerate(probes):
+        with torch.no_grad():
+            result = model(**probe.arguments())
+        if hasattr(result, "items"):
+            result = [v for k, v in result.items() if k not in CACHED]
+        outputs = {f"out.{i:03d}": t.contiguous().clone() for i, t in enumerate(flat(result))}
+        inputs = {f"in.{k}": v.contiguous() for k, v in probe.tensors.items()}
+        save_file(inputs | outputs, str(folder / f"probe{n}.safetensors"))
+        listing.append({"probe": probe.name, "kwargs": dict(probe.kwargs), "file": str(folder / f"probe{n}.safetensors")})
+    saved = saved_config(model, config)
+    if "kwargs" not in config:  # fields that the library does not save, as a person's config.json may hold them
+        saved = {**config, **saved}
+    (folder / "config.json").write_text(json.dumps(saved, default=str))
+    state = {k: v.contiguous().clone() for k, v in model.state_dict().items()}
+    save_file(state, str(folder / "reference.safetensors"))
+    return listing
+
+
+# -- MLX -----------------------------------------------------------------------------------------------------
+
+
+def ports(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Load each config and its weights into the one port and say how it went."""
+    import importlib.util
+
+    path = Path(job["port"]) / "model.py"
+    spec = importlib.util.spec_from_file_location(f"port{abs(hash(str(path)))}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    portmap = json.loads((Path(job["port"]) / "portmap.json").read_text())
+    return [r if "skipped" in r else {**r, **verdict(module, portmap["params"], r)} for r in job["references"]]
+
+
+def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """"parity", "refused" (by an error that names the field), or "finding"."""
+    import mlx.core as mx
+    import numpy as np
+    from grade import errors, flatten, ported
+
+    folder = Path(made["folder"])
+    config = json.loads((folder / "config.json").read_text())
+    try:
+        model = module.Model(module.ModelArgs.from_dict(config))
+    except Exception as error:
+        return judged(made["label"], error, "construction")
+    try:
+        model.load_weights(ported(model, mx.load(str(folder / "reference.safetensors")), mapping))
+    except Exception as error:
+        return {"verdict": "finding", "why": f"weights: {type(error).__name__}: {str(error)[:300]}"}
+    model.eval()
+    worst, refused = 0.0, ""
+    for probe in made["probes"]:
+        data = mx.load(probe["file"])
+        inputs = {k[3:]: v for k, v in data.items() if k.startswith("in.")}
+        inputs = {k: v.astype(mx.int32) if v.dtype == mx.int64 else v for k, v in inputs.items()}
+        wanted = [data[k] for k in sorted(data) if k.startswith("out.")]
+        try:
+            found = errors(flatten(model(**inputs, **probe["kwargs"])), wanted, np)
+        except Exception as error:
+            said = judged(made["label"], error, "call")
+            if said["verdict"] == "finding":
+                return {**said, "probe": probe["probe"]}
+            refused = said["why"]
+            continue
+        for e in found:
+            if not isinstance(e, float) or not e < TOLERANCE:
+                return {"verdict": "finding", "why": f"wrong numbers: {e}", "probe": probe["probe"]}
+            worst = max(worst, e)
+    return {"verdict": "refused", "why": refused} if refused else {"verdict": "parity", "worst": worst}
+
+
+def judged(label: str, error: Exception, when: str) -> dict[str, Any]:
+    """Whether an error tells what the port was generated without."""
+    text = f"{type(error).__name__}: {error}"
+    names = [p for p in label.partition("=")[0].split(".") if not p.isdigit()]
+    named = isinstance(error, (ValueError, NotImplementedError)) and any(n in str(error) for n in names)
+    if when == "call" and isinstance(error, (NotImplementedError, ValueError)) and "not ported" in str(error):
+        named = True
+    if when == "call" and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+        named = True  # an input that A's signature never had, by its name
+    return {"verdict": "refused" if named else "finding", "why": f"{when}: {text[:300]}"}
+
+
+# -- both ----------------------------------------------------------------------------------------------------
+
+
+def generality(cases: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """For each case a report: holes, and a verdict for every changed config."""
+    from bench import run_side
+
+    jobs = []
+    for n, case in enumerate(cases):
+        out = folder / str(n)
+        out.mkdir(parents=True)
+        jobs.append({"seed": 0, "probes": None, "overrides": {}, **case, "out": str(out / "trace")})
+    observed = run_side("observe", [{**j, "configs": j["configs"][: j.get("observed", 1)]} for j in jobs], folder)
+    made = [{"trace": j["out"], "out": str(folder / str(n) / "port"), "licence": None} for n, j in enumerate(jobs)]
+    generated = run_side("generate", made, folder)
+    compare = [{**j, "out": str(folder / str(n) / "references")} for n, j in enumerate(jobs)]
+    built = run_side("references", compare, folder)
+    reports = [
+        {"name": j.get("name", j["reference"]), "holes": g.get("holes"), "assumptions": g.get("assumptions")}
+        | {"error": o.get("error") or g.get("error")}
+        for j, o, g in zip(jobs, observed, generated, strict=True)
+    ]
+    able = [n for n, b in enumerate(built) if isinstance(b, list) and not reports[n]["error"]]
+    graded = run_side("ports", [{"port": made[n]["out"], "references": built[n]} for n in able], folder)
+    for n, result in zip(able, graded, strict=True):
+        reports[n]["variants"] = result
+    for n, b in enumerate(built):
+        if not isinstance(b, list):
+            reports[n]["error"] = reports[n]["error"] or b["error"]
+    return reports
+
+
+def findings(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is neither parity nor a refusal that names the field."""
+    return [v for v in report.get("variants", ()) if v.get("verdict") == "finding"]
+
+
+def architectures() -> dict[str, dict[str, Any]]:
+    """Every recorded architecture by name."""
+    table = json.loads((HERE / "architectures.json").read_text())
+    found = {name: {"name": name, **entry["case"]} for name, entry in table.items()}
+    tests = HERE.parent
+    for file in [tests / "architectures.toml", *sorted((tests / "architectures.d").glob("*.toml"))]:
+        if file.is_file():
+            for entry in tomllib.loads(file.read_text())["architecture"]:
+                configs = [entry[k] for k in ("a", "b") if k in entry]
+                found[entry["name"]] = {
+                    "name": entry["name"], "reference": entry["reference"], "configs": configs,
+                    "overrides": entry.get("probes", {}),
+                }  # fmt: skip
+    return found
+
+
+def summary(report: dict[str, Any]) -> str:
+    counts: dict[str, int] = {}
+    for v in report.get("variants", ()):
+        key = v.get("verdict", "skipped")
+        counts[key] = counts.get(key, 0) + 1
+    holes = len(report["holes"] or ())
+    return f"{report['name']}: {counts} holes={holes} {report['error'] or ''}"
+
+
+def main(names: list[str]) -> int:
+    table = architectures()
+    only = next((n[len("--only=") :] for n in names if n.startswith("--only=")), None)
+    keep = next((n[len("--keep=") :] for n in names if n.startswith("--keep=")), None)
+    wanted = [n for n in names if not n.startswith("--")] or list(table)
+    wrong = 0
+    for name in wanted:  # one after the other: a report as soon as there is one
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(keep) / name if keep else Path(scratch)
+            report = generality([{**table[name], "only": only}], folder)[0]
+        print(summary(report), flush=True)
+        for v in report.get("variants", ()):
+            if v.get("verdict") == "finding" or (only and "skipped" not in v):
+                print("   ", v["label"], "->", v["verdict"], v.get("why", v.get("worst")), v.get("probe", ""), flush=True)
+        for hole in report["holes"] or ():
+            print("    hole", hole["where"], hole["reason"])
+        wrong += len(findings(report))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
