@@ -80,7 +80,9 @@ def run_reference(job: dict[str, Any], config: dict[str, Any], folder: Path, ind
         outputs = {f"out.{i:03d}": t.contiguous().clone() for i, t in enumerate(flat(result))}
         inputs = {f"in.{k}": v.contiguous() for k, v in probe.tensors.items()}
         save_file(inputs | outputs, str(folder / f"probe{n}.safetensors"))
-        listing.append({"probe": probe.name, "kwargs": dict(probe.kwargs), "file": str(folder / f"probe{n}.safetensors")})
+        listing.append(
+            {"probe": probe.name, "kwargs": dict(probe.kwargs), "file": str(folder / f"probe{n}.safetensors")}
+        )
     saved = saved_config(model, config)
     if "kwargs" not in config:  # fields that the library does not save, as a person's config.json may hold them
         saved = {**config, **saved}
@@ -108,7 +110,7 @@ def ports(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    """"parity", "refused" (by an error that names the field), or "finding"."""
+    """ "parity", "refused" (by an error that names the field), or "finding"."""
     import mlx.core as mx
     import numpy as np
     from grade import errors, flatten, ported
@@ -232,7 +234,9 @@ def main(names: list[str]) -> int:
         print(summary(report), flush=True)
         for v in report.get("variants", ()):
             if v.get("verdict") == "finding" or (only and "skipped" not in v):
-                print("   ", v["label"], "->", v["verdict"], v.get("why", v.get("worst")), v.get("probe", ""), flush=True)
+                print(
+                    "   ", v["label"], "->", v["verdict"], v.get("why", v.get("worst")), v.get("probe", ""), flush=True
+                )
         for hole in report["holes"] or ():
             print("    hole", hole["where"], hole["reason"])
         wrong += len(findings(report))

@@ -19,9 +19,26 @@ import torch
 
 # Keys of a config that say where it came from and how it is stored or loaded, not what is computed.
 ABOUT = frozenset(
-    "architectures transformers_version _class_name _diffusers_version model_type dtype torch_dtype id2label label2id "
-    "_name_or_path problem_type chunk_size_feed_forward use_cache return_dict is_encoder_decoder portwright "
-    "quantization_config _attn_implementation_autoset".split()
+    [
+        "architectures",
+        "transformers_version",
+        "_class_name",
+        "_diffusers_version",
+        "model_type",
+        "dtype",
+        "torch_dtype",
+        "id2label",
+        "label2id",
+        "_name_or_path",
+        "problem_type",
+        "chunk_size_feed_forward",
+        "use_cache",
+        "return_dict",
+        "is_encoder_decoder",
+        "portwright",
+        "quantization_config",
+        "_attn_implementation_autoset",
+    ]
 )
 MOST = 8  # alternatives of one string field that are tried
 Path = tuple[str | int, ...]
@@ -91,9 +108,7 @@ def annotations(cls: type | None) -> dict[str, Any]:
 def members(annotation: Any) -> Iterator[Any]:
     """The alternatives of a union, flattened."""
     args = typing.get_args(annotation)
-    if typing.get_origin(annotation) is typing.Literal or not args:
-        yield annotation
-    elif isinstance(None, annotation.__class__):
+    if typing.get_origin(annotation) is typing.Literal or not args or isinstance(None, annotation.__class__):
         yield annotation
     elif str(typing.get_origin(annotation)) in ("<class 'types.UnionType'>", "typing.Union"):
         for a in args:
@@ -163,7 +178,9 @@ def changes(source: Source, name: str, value: Any, annotation: Any) -> Iterator[
     elif isinstance(value, float):
         yield str(value * 1.5 + 0.125), value * 1.5 + 0.125
     elif isinstance(value, str):
-        for new in dict.fromkeys([*[o for o in options if isinstance(o, str)], *source.alternatives(name, value)][:MOST]):
+        for new in dict.fromkeys(
+            [*[o for o in options if isinstance(o, str)], *source.alternatives(name, value)][:MOST]
+        ):
             if new != value:
                 yield new, new
     elif isinstance(value, (list, tuple)) and value:

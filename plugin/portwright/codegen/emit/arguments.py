@@ -185,11 +185,26 @@ def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str]) -> st
         lines.append(f"            self.{name} = {kind}.from_dict(self.{name})")
     for config, a in checks.items():
         test = simplified(config) if a.value else config
-        flags = list(dict.fromkeys(re.findall(r"self\.([\w.]+)", config)))
-        shown = ", ".join(f"{f}={{self.{f}!r}}" for f in flags)
+        shown = ", ".join(f"{f.removeprefix('self.')}={{{f}!r}}" for f in flags_of(config))
         lines.append(f"        if {test}:")
         lines.append(f'            raise ValueError(f"this port was generated without what {shown} needs")')
     return "\n".join(lines) + "\n"
+
+
+def flags_of(config: str) -> list[str]:
+    """The fields that a check reads, with the keys of those that are dicts: `self.rope_parameters['rope_type']`."""
+    found: dict[str, None] = {}
+
+    def visit(node: ast.AST) -> None:
+        text = ast.unparse(node)
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and re.fullmatch(r"self[\w.]+(\['\w+'\])*", text):
+            found[text] = None
+            return
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(config, mode="eval"))
+    return list(found)
 
 
 def simplified(config: str) -> str:

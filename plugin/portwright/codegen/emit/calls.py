@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import cast
 
+from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.configs import config_demands, field_of, holds
 from portwright.codegen.emit.construct import construct
 from portwright.codegen.emit.modules import activation_value, leaf_module
@@ -47,12 +48,18 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
     if sorts == {"module"}:
         return module_call(scope, n, callees)
     if sorts == {"class"}:
-        return construct(scope, n, callees)
+        return ask(construct(scope, n, callees), *[Demand("assume", a) for a in choices(scope, n.func)])
+    chosen = [Demand("assume", a) for a in choices(scope, n.func)]  # the callee is written out, whatever chose it
     if all(c.fid for c in callees):
-        return unit_call(scope, n, callees)
+        out = unit_call(scope, n, callees)
+        result = getattr(out, "result_of", None)
+        out = ask(out, *chosen)
+        if result is not None:
+            out.result_of = result  # type: ignore[attr-defined]
+        return out
     if len(callees) > 1 and len({(c.name, c.torch) for c in callees}) > 1:
         raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
-    return single_call(scope, n, callees[0])
+    return ask(single_call(scope, n, callees[0]), *chosen)
 
 
 def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.emit.units import bind, unit_call
 from portwright.codegen.facts.record import Demand, ask
@@ -32,7 +33,7 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
         return container(scope, n, base)
     layer = layer_of(scope.work.activations, scope.program, scope.seen(n).paths)
     if layer is not None:
-        return layer
+        return ask(layer, *[Demand("assume", a) for a in choices(scope, n)])
     if base in TRANSPARENT and program.is_torch(callee.cls):
         return quote("nn.Identity()")
     norm = scope.work.norm_of(callee.cls)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.provenance import over_config, settled
+from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.idioms.activations import function_of, layer_of
 from portwright.codegen.layout import to_first, to_last
-from portwright.codegen.quote import literal, quote
+from portwright.codegen.quote import quote
 from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
@@ -24,7 +24,13 @@ def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
         return None
     if isinstance(node, ast.Subscript) and "module" in scope.kinds(node.value):
         return None  # an item of a module list is the item
-    return layer_of(scope.work.activations, scope.program, seen.paths)
+    layer = layer_of(scope.work.activations, scope.program, seen.paths)
+    return assuming(layer, choices(scope, node)) if layer is not None else None
+
+
+def assuming(node: ast.expr, assumptions: list[Assumption]) -> ast.expr:
+    """The node with what it takes for granted."""
+    return ask(node, *[Demand("assume", a) for a in assumptions])
 
 
 def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
@@ -35,8 +41,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     function = function_of(scope.work.activations, scope.program, scope.seen(n.func).paths)
     if function is not None and len(n.args) == 1:
         out = ast.Call(quote(function), [scope.expr(n.args[0])], [])
-        assumption = chosen_by_config(scope, n.func)
-        return ask(out, Demand("assume", assumption)) if assumption is not None else out
+        return assuming(out, choices(scope, n.func))
     if bases == {"Sequential"}:
         return sequential(scope, n)
     if len(bases) == 1 and next(iter(bases)) in LAYER_CALLS:
@@ -127,38 +132,3 @@ def function_layouts(scope: Scope, fid: str) -> tuple[bool, bool]:
     if len(tags) != 1 or len(given) != 1:
         raise HoleError("mixed layout: a module in a Sequential is sometimes channels-last, sometimes not")
     return tags == {"cl"}, given == {"cl"}
-
-
-def chosen_by_config(scope: Scope, f: ast.expr) -> Assumption | None:
-    """Where an activation was looked up by a config field: the port holds for that value of it only."""
-    if not (isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name):
-        return None
-    fid = scope.program.init_of(scope.trace.owner)
-    if not fid:
-        return None
-    inner = scope.work.scope(fid)
-    for s in inner.function.nodes:
-        if not (
-            isinstance(s, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == f.attr for t in s.targets)
-        ):
-            continue
-        for key in ast.walk(s.value):
-            found = chosen_by(inner, s, key)
-            if found is not None:
-                return found
-    return None
-
-
-def chosen_by(inner: Scope, s: ast.Assign, key: ast.AST) -> Assumption | None:
-    """What one part of the look-up takes for granted. Raises HoleError where it cannot be traced to the config."""
-    if not isinstance(key, (ast.Name, ast.Attribute, ast.IfExp)) or not inner.seen(key).const:
-        return None
-    config, value = over_config(inner, key), inner.seen(key).consts[0]
-    if config is not None:
-        test = ast.Compare(config, [ast.Eq()], [literal(value)])
-        return Assumption(inner.where(s), ast.unparse(s.value), True, "construction", ast.unparse(test))
-    if isinstance(key, ast.Name) and key.id in inner.params and not settled(inner, key):
-        several = inner.facts.origins.get((inner.trace.fid, key.id), frozenset())
-        if several - {repr(value)}:
-            raise HoleError(f"an activation that {key.id} chooses, which comes from {sorted(several)}")
-    return None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
 
 PURE_CALLS = frozenset({"int", "float", "bool", "len", "str", "isinstance", "min", "max", "abs", "tuple", "list"})
+PURE_METHODS = frozenset({"startswith", "endswith", "lower", "upper", "strip", "split"})
 DEPTH = 8
 # Config fields that say how the library runs a model: a port without a cache gives the same numbers.
 RUN_FIELDS = frozenset({"use_cache"})
@@ -85,8 +86,12 @@ def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
         item = config_item(scope, node, depth)
         if item is not None:
             return item
+    if isinstance(node, ast.Subscript) and not isinstance(node.slice, (ast.Slice, ast.Tuple)):
+        return compound(scope, node, depth)
     if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Tuple, ast.List)):
         return compound(scope, node, depth)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
+        return pure_method(scope, node, node.func, depth)
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -121,6 +126,16 @@ def config_item(scope: Scope, node: ast.Subscript | ast.Call, depth: int) -> ast
         if scope.kinds(node.args[0]) == {"config"} and holds(scope, node.args[0], field_of(scope, node.args[0], title)):
             return ast.Attribute(holder(scope, node.args[0]), field_of(scope, node.args[0], title), ast.Load())
     return None
+
+
+def pure_method(scope: Scope, node: ast.Call, f: ast.Attribute, depth: int) -> ast.expr | None:
+    """`config.table.get("key", default)`, `config.kind.startswith("x")`."""
+    wanted = PURE_METHODS if scope.kinds(f.value) & {"str"} else {"get"} if scope.kinds(f.value) == {"dict"} else ()
+    if f.attr not in wanted:
+        return None
+    parts = [rewritten(scope, x, depth) for x in (f.value, *node.args)]
+    known = [p for p in parts if p is not None]
+    return ast.Call(ast.Attribute(known[0], f.attr, ast.Load()), known[1:], []) if len(known) == len(parts) else None
 
 
 def compound(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
@@ -202,6 +217,9 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         return literal(scope.folded[node.id])
     if node.id in scope.local_literals:
         return scope.local_literals[node.id]
+    ref = scope.global_(node.id)
+    if ref is not None and ref.sort == "const":
+        return literal(tuple(ref.value) if ref.name == "tuple" else ref.value)
     if scope.reached_stores.get(node.id) != 1:
         return None
     if node.id in scope.params:

@@ -11,9 +11,8 @@ import torch
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.resolve import python_function
 from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.ramp import RAMP
 from portwright.codegen.trace import ModelTrace, ModuleTrace, TensorSlot
-
-RAMP = (-5.0, 5.0, 41)  # the inputs that activations are asked about
 
 
 class Paths:
@@ -70,7 +69,7 @@ def response(module: torch.nn.Module, sampler: Sampler) -> str:
         return ""
     if next(module.buffers(), None) is not None or next(module.children(), None) is not None:
         return ""
-    ramp = torch.linspace(*RAMP)
+    ramp = torch.tensor(RAMP)
     try:
         with torch.no_grad():
             answer = module(ramp.clone())

@@ -1,0 +1,119 @@
+"""What chose a callee that is written out by its own name: table keys, tests and names that other configs may change.
+
+`table[config.kind](x)`, `f = a if config.flag else b`, `f = a; if flag: f = b` and `self.f = f` all leave one callee in
+the port. Each value that decided it is traced to the config and checked at construction, or is listed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from portwright.codegen.emit.provenance import DEPTH, over_config, settled
+from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.holes import Assumption, HoleError
+from portwright.codegen.quote import literal, stores
+
+
+def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
+    """The assumptions under which an expression is the one callable that it was seen to be.
+
+    Raises HoleError where a test that only run time can ask chose it.
+    """
+    if depth > DEPTH:
+        return []
+    if isinstance(f, ast.Subscript) and not isinstance(f.slice, (ast.Slice, ast.Tuple)):
+        return key(scope, f, f.slice)
+    if isinstance(f, ast.Call):
+        return looked_up(scope, f) + choices(scope, f.func, depth + 1)
+    if isinstance(f, ast.IfExp):
+        arms = [a for a, way in ((f.body, True), (f.orelse, False)) if way in scope.truth(f.test)]
+        return tested(scope, f.test) + [a for arm in arms for a in choices(scope, arm, depth + 1)]
+    if isinstance(f, ast.BoolOp):
+        return [a for v in f.values if scope.truth(v) or v is f.values[-1] for a in choices(scope, v, depth + 1)]
+    if isinstance(f, ast.Name) and f.id in scope.locals and f.id not in scope.params:
+        return bound(scope, depth, lambda t: f.id in stores(t))
+    if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name:
+        fid = scope.program.init_of(scope.trace.owner)
+        if fid and f.attr in scope.program.stored_attributes:
+            inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
+            return bound(inner, depth, lambda t: is_own(inner, t, f.attr))
+    return []
+
+
+def is_own(scope: Scope, target: ast.expr, attr: str) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and target.attr == attr
+        and isinstance(target.value, ast.Name)
+        and target.value.id == scope.self_name
+    )
+
+
+def looked_up(scope: Scope, f: ast.Call) -> list[Assumption]:
+    """`getattr(x, name)`, `table.get(name)`, a factory that is given a name, a layer made with these arguments."""
+    sorts = {c.sort for c in scope.seen(f).callees}
+    given = (*f.args, *[k.value for k in f.keywords])
+    if sorts <= {"builtin", "function", "method"}:
+        given = tuple(a for a in given if is_text(scope, a))
+    return [a for arg in given for a in key(scope, f, arg)]
+
+
+def is_text(scope: Scope, node: ast.expr) -> bool:
+    return bool(scope.kinds(node) & {"str"})
+
+
+def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
+    """That a key is what it was. Raises HoleError for a parameter that call sites are known to give differently."""
+    seen = scope.seen(node)
+    if isinstance(node, ast.Constant) or settled(scope, node) or not seen.n or seen.kinds & {"module", "tensor"}:
+        return []
+    text = ast.unparse(source)
+    config = over_config(scope, node)
+    if config is not None and seen.const:
+        test = ast.Compare(config, [ast.Eq()], [literal(seen.consts[0])])
+        return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
+    if config is not None and seen.consts and not seen.mixed:
+        test = ast.Compare(config, [ast.In()], [literal(tuple(seen.consts))])
+        return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
+    if isinstance(node, ast.Name) and node.id in scope.params:
+        several = scope.facts.origins.get((scope.trace.fid, node.id), frozenset())
+        if several - {repr(c) for c in seen.consts}:
+            raise HoleError(f"a callable that {node.id} chooses, which comes from {sorted(several)}")
+        return []
+    return [Assumption(scope.where(source), text, True, "no")]
+
+
+def tested(scope: Scope, test: ast.expr) -> list[Assumption]:
+    """What a test that chose takes for granted."""
+    if len(scope.truth(test)) != 1:
+        return []
+    decision = decide(scope, test)
+    if decision.guard is not None:
+        raise HoleError(f"a callable that {ast.unparse(test)} chooses")
+    return [decision.assumption] if decision.assumption is not None else []
+
+
+def bound(scope: Scope, depth: int, binds) -> list[Assumption]:  # type: ignore[no-untyped-def]
+    """What the assignments of a name or attribute take for granted, and the tests around them."""
+    found: list[Assumption] = []
+    for s, around in assignments(scope.tree.body, (), binds):
+        for test in around:
+            found += tested(scope, test)
+        if all(scope.truth(t) for t in around):
+            found += choices(scope, s.value, depth + 1)
+    return found
+
+
+def assignments(
+    body: list[ast.stmt], around: tuple[ast.expr, ...], binds
+) -> Iterator[tuple[ast.Assign, tuple[ast.expr, ...]]]:  # type: ignore[no-untyped-def]
+    """The assignments that bind something, each with the tests of the branches that it stands in."""
+    for s in body:
+        if isinstance(s, ast.Assign) and any(binds(t) for t in s.targets):
+            yield s, around
+        inner = (*around, s.test) if isinstance(s, ast.If) else around
+        for name in ("body", "orelse", "finalbody"):
+            if not isinstance(s, (ast.FunctionDef, ast.ClassDef)):
+                yield from assignments(getattr(s, name, []), inner, binds)
