@@ -1,4 +1,6 @@
-"""Run one side of many jobs in one process: `python bench.py observe|generate|torch|mlx|references|ports JOBS.json RESULTS.json`.
+"""Run one side of many jobs in one process: `python bench.py SIDE JOBS.json RESULTS.json`.
+
+The sides: observe, generate, torch and mlx; references and ports of the generality test.
 
 Torch and MLX never share a process, and starting either once for all cases keeps the tests fast.
 """

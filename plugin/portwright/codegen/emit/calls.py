@@ -51,12 +51,7 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
         return ask(construct(scope, n, callees), *[Demand("assume", a) for a in choices(scope, n.func)])
     chosen = [Demand("assume", a) for a in choices(scope, n.func)]  # the callee is written out, whatever chose it
     if all(c.fid for c in callees):
-        out = unit_call(scope, n, callees)
-        result = getattr(out, "result_of", None)
-        out = ask(out, *chosen)
-        if result is not None:
-            out.result_of = result  # type: ignore[attr-defined]
-        return out
+        return ask(unit_call(scope, n, callees), *chosen)
     if len(callees) > 1 and len({(c.name, c.torch) for c in callees}) > 1:
         raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
     return ask(single_call(scope, n, callees[0]), *chosen)

@@ -7,13 +7,15 @@ the port. Each value that decided it is traced to the config and checked at cons
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from portwright.codegen.emit.provenance import DEPTH, over_config, settled
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import literal, stores
+
+Binds = Callable[[ast.expr], bool]  # whether an assignment's target is the one asked for
 
 
 def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
@@ -95,7 +97,7 @@ def tested(scope: Scope, test: ast.expr) -> list[Assumption]:
     return [decision.assumption] if decision.assumption is not None else []
 
 
-def bound(scope: Scope, depth: int, binds) -> list[Assumption]:  # type: ignore[no-untyped-def]
+def bound(scope: Scope, depth: int, binds: Binds) -> list[Assumption]:
     """What the assignments of a name or attribute take for granted, and the tests around them."""
     found: list[Assumption] = []
     for s, around in assignments(scope.tree.body, (), binds):
@@ -107,8 +109,8 @@ def bound(scope: Scope, depth: int, binds) -> list[Assumption]:  # type: ignore[
 
 
 def assignments(
-    body: list[ast.stmt], around: tuple[ast.expr, ...], binds
-) -> Iterator[tuple[ast.Assign, tuple[ast.expr, ...]]]:  # type: ignore[no-untyped-def]
+    body: list[ast.stmt], around: tuple[ast.expr, ...], binds: Binds
+) -> Iterator[tuple[ast.Assign, tuple[ast.expr, ...]]]:
     """The assignments that bind something, each with the tests of the branches that it stands in."""
     for s in body:
         if isinstance(s, ast.Assign) and any(binds(t) for t in s.targets):
