@@ -20,11 +20,7 @@ import torch
 
 # Keys of a config that say where it came from and how it is stored or loaded, not what is computed.
 ABOUT = frozenset(
-<<<<<<< HEAD
-    [
-=======
     {
->>>>>>> a9f9cb9 (Test ports on every changed config, one architecture quickly and the rest as slow)
         "architectures",
         "transformers_version",
         "_class_name",
@@ -43,11 +39,7 @@ ABOUT = frozenset(
         "portwright",
         "quantization_config",
         "_attn_implementation_autoset",
-<<<<<<< HEAD
-    ]
-=======
     }
->>>>>>> a9f9cb9 (Test ports on every changed config, one architecture quickly and the rest as slow)
 )
 MOST = 8  # alternatives of one string field that are tried
 Path = tuple[str | int, ...]
@@ -116,16 +108,8 @@ def annotations(cls: type | None) -> dict[str, Any]:
 
 def members(annotation: Any) -> Iterator[Any]:
     """The alternatives of a union, flattened."""
-<<<<<<< HEAD
-    args = typing.get_args(annotation)
-    if typing.get_origin(annotation) is typing.Literal or not args or isinstance(None, annotation.__class__):
-        yield annotation
-    elif str(typing.get_origin(annotation)) in ("<class 'types.UnionType'>", "typing.Union"):
-        for a in args:
-=======
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         for a in typing.get_args(annotation):
->>>>>>> a9f9cb9 (Test ports on every changed config, one architecture quickly and the rest as slow)
             yield from members(a)
     else:
         yield annotation
