@@ -102,8 +102,6 @@ class ClassTrace:
     module: str
     bases: tuple[str, ...]  # class keys after itself in the method resolution order
     torch_base: str  # nearest base in torch.nn, "Module" for a plain one, "" for no module
-    line: int = 0
-    file: str = ""
     variant_of: str = ""  # the class that this is another variant of
 
 

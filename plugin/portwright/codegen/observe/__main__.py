@@ -47,9 +47,10 @@ def observe(
         every = list(given) if given else make_probes(model, config, overrides)
         probes.append([p for p in every if p.observed])
     promoted: frozenset[tuple[str, int]] = frozenset()
+    sources = SourceIndex()
     for _ in range(ROUNDS):
         wanted: set[tuple[str, int]] = set()
-        recorder = Recorder(promoted, Sampler(), SourceIndex())
+        recorder = Recorder(promoted, Sampler(), sources)
         try:
             models = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
         finally:

@@ -98,13 +98,7 @@ def class_trace(cls: type) -> ClassTrace:
         # torch makes a subclass of its own for a layer with a parametrized weight
         named = [c for c in cls.__mro__ if c.__module__.startswith("torch.nn")]
         torch_base = next(c.__name__ for c in named if c.__module__ != "torch.nn.utils.parametrize")
-    try:
-        file, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
-    except (OSError, TypeError):
-        file, line = "", 0
-    return ClassTrace(
-        class_key(cls), cls.__name__, cls.__module__, tuple(map(class_key, bases)), torch_base, line, file
-    )
+    return ClassTrace(class_key(cls), cls.__name__, cls.__module__, tuple(map(class_key, bases)), torch_base)
 
 
 def all_classes(recorder: Recorder, models: Sequence[torch.nn.Module]) -> dict[str, ClassTrace]:

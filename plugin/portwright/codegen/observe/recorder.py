@@ -45,6 +45,8 @@ class SourceIndex:
 
     def _walk(self, node: ast.AST, classes: tuple[str, ...], lines: list[str], out: dict[Any, Any]) -> None:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue
             if isinstance(child, ast.FunctionDef):
                 first = min([child.lineno] + [d.lineno for d in child.decorator_list])
                 source = "".join(lines[child.lineno - 1 : child.end_lineno])
