@@ -138,6 +138,7 @@ class ConfigTrace:
     children: Mapping[str, str] = field(default_factory=dict)  # field -> key of the config that it holds
     paths: tuple[str, ...] = ()  # where it is found from the root, "" for the root
     saved: tuple[Mapping[str, Any], ...] = ()  # what the observed configs of this class hold
+    properties: Mapping[str, str] = field(default_factory=dict)  # name -> source of what it computes from its fields
 
 
 @dataclass(frozen=True)

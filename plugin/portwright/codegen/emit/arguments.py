@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portwright.codegen.emit.configs import seen_by, title
+from portwright.codegen.emit.properties import add_read_fields, property_text
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
@@ -106,6 +107,7 @@ def inner_first(trace: Trace, found: Mapping[str, Holder]) -> list[str]:
 def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: set[str], of_mlx_lm: bool) -> str:
     """One dataclass; `of_mlx_lm`: the root's under mlx-lm, whose base class reads a config.json."""
     name = title(trace, holder.key)
+    computed = add_read_fields(trace, holder.key, holder.names)
     nested = nested_fields(trace, holder, found)
     required, optional = [], []
     for q in holder.names:
@@ -132,6 +134,10 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
     text = head + "\n".join([*required, *optional] or ["    pass"]) + "\n"
     if holder.checks or nested:
         text += post_init(holder.checks, nested)
+    for q in computed:
+        made, modules = property_text(trace, holder.key, q)
+        text += made
+        needs |= {f"import {m}" for m in modules}
     if not shared:
         text += FROM_DICT.format(title=name, merge=MERGE if trace.config_style == "kwargs" else "")
     return text

@@ -121,7 +121,8 @@ def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
 def import_lines(body: str, needs: set[str], asked: set[str]) -> str:
     """Imports that the text uses, sorted as isort does."""
     names = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
-    standard = {f"from dataclasses import {', '.join(sorted(n for n in needs if n != 'Any'))}"}
+    asked = asked | {n for n in needs if n.startswith("import ")}
+    standard = {f"from dataclasses import {', '.join(sorted(needs - asked - {'Any'}))}"}
     if "Any" in needs:
         standard.add("from typing import Any")
     for line in asked:

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import mlx.nn as nn
 
-from portwright.codegen.emit.configs import config_demands
+from portwright.codegen.emit.configs import config_demands, config_keys
 from portwright.codegen.emit.parts import part, whole
+from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
@@ -224,6 +225,13 @@ def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     if scope.program.trace.config_style == "explicit":
         return explicit_config_read(scope, node, field)
     config = scope.expr(node.value)
+    if field not in scope.program.changed_fields and not all(
+        is_saved(scope.program.trace, key, field) or is_computed(scope.program.trace, key, field)
+        for key in config_keys(scope, node.value)
+    ):
+        if seen.const:
+            return literal(seen.consts[0])  # what the config class itself says
+        raise HoleError(f"the config's {field}, which is not saved with it")
     return ask(ast.Attribute(config, field, ast.Load()), *config_demands(scope, node.value, field))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -62,6 +64,20 @@ def defaults_of(cls: type) -> dict[str, Any]:
         return {}
 
 
+def properties_of(cls: type) -> dict[str, str]:
+    """The source of each property that a config class computes from its fields."""
+    found = {}
+    for name in dir(cls):
+        value = inspect.getattr_static(cls, name)
+        if not isinstance(value, property) or value.fget is None or name.startswith("_"):
+            continue
+        try:
+            found[name] = textwrap.dedent(inspect.getsource(value.fget))
+        except (OSError, TypeError):
+            continue
+    return found
+
+
 def config_traces(models: Sequence[torch.nn.Module]) -> dict[str, ConfigTrace]:
     """The config classes of all observed models."""
     found: dict[str, dict[str, Any]] = {}
@@ -84,6 +100,7 @@ def config_traces(models: Sequence[torch.nn.Module]) -> dict[str, ConfigTrace]:
             children=entry["children"],
             paths=tuple(entry["paths"]),
             saved=tuple(entry["saved"]),
+            properties=properties_of(entry["cls"]),
         )
         for key, entry in found.items()
     }
