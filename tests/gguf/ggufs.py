@@ -72,7 +72,7 @@ def drawn(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def llama(quantized: str = "Q4_1") -> tuple[dict[str, tuple[Array, str]], dict[str, Array]]:
+def llama(quantized: str = "Q4_1", vocabulary: int = VOCAB) -> tuple[dict[str, tuple[Array, str]], dict[str, Array]]:
     """The tensors of a small Llama as llama.cpp stores them, and the same by transformers' names before storing."""
     rows = {"q": HEADS * HEAD_DIM, "k": KV_HEADS * HEAD_DIM, "v": KV_HEADS * HEAD_DIM}
     stored: dict[str, tuple[Array, str]] = {}
@@ -82,7 +82,7 @@ def llama(quantized: str = "Q4_1") -> tuple[dict[str, tuple[Array, str]], dict[s
         named[name] = array
         stored[key] = (permuted(array, heads) if heads else array, kind)
 
-    add("token_embd.weight", "model.embed_tokens.weight", drawn(VOCAB, HIDDEN, seed=1), "Q8_0")
+    add("token_embd.weight", "model.embed_tokens.weight", drawn(vocabulary, HIDDEN, seed=1), "Q8_0")
     add("output_norm.weight", "model.norm.weight", drawn(HIDDEN, seed=2), "F32")
     for i in range(LAYERS):
         ours, theirs = f"blk.{i}", f"model.layers.{i}"

@@ -128,6 +128,8 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     forward = program.method(module.cls, "forward")
     if program.torch_base(module.cls) in ("ModuleList", "Sequential", "ModuleDict"):
         return {**entry, "isolate": False, "why": "a list of layers in MLX, not a module"}
+    if any(f"{module.path}.{slot.name}" in shared_keys(program) for slot in module.tensors):
+        return {**entry, "isolate": False, "why": "the embedding computes it, with the weight that they share"}
     if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
         return {**entry, "args": [{"name": "input", "perm": perm(module)}], "out": [{"perm": perm(module)}]}
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
