@@ -65,7 +65,7 @@ class Seen:
 class GlobalRef:
     """What a global name of a function stands for."""
 
-    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "other"
+    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "table" (of functions) | "other"
     name: str = ""  # qualified: "math", "torch.nn.functional"
     value: Plain = None
     fid: str = ""
@@ -176,6 +176,7 @@ class Trace:
     functions: Mapping[str, FunctionTrace]
     models: tuple[ModelTrace, ...]
     samples: tuple[SampleCall, ...]
+    loose: Mapping[str, ModuleTrace] = field(default_factory=dict)  # modules that no model holds
     root_config: str = ""  # key of the config's class, "" where the arguments are the config
     configs: Mapping[str, ConfigTrace] = field(default_factory=dict)
     config_defaults: Mapping[str, Any] = field(default_factory=dict)

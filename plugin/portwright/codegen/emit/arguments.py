@@ -22,6 +22,7 @@ from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
 ADDS_OUTPUTS = ("output_attentions", "output_hidden_states")
+UNSET = frozenset({"per_layer_config"})  # fields that a library saves only where they are set
 FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "{title}":
@@ -121,7 +122,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
             required.append(f"    {q}: {kind}")
         elif isinstance(default, (list, dict)):
             needs.add("field")
-            optional.append(f"    {q}: {kind} = field(default_factory=lambda: {default!r})")
+            optional.append(f"    {q}: {kind} = field(default_factory=lambda: {ast.unparse(literal(default))})")
         else:
             optional.append(f"    {q}: {kind} = {ast.unparse(literal(default))}")
         if "Any" in kind:
@@ -158,7 +159,7 @@ def default_of(trace: Trace, key: str, name: str) -> tuple[Any, bool]:
     if name in defaults:
         value = defaults[name]
         return (value, True) if isinstance(value, (bool, int, float, str, type(None), list, dict)) else (None, False)
-    return None, False
+    return None, name in UNSET
 
 
 def saved_values(trace: Trace, key: str, name: str) -> list[Any]:

@@ -6,6 +6,7 @@ import ast
 from typing import cast
 
 from portwright.codegen.emit.choices import choices
+from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, field_of, holds
 from portwright.codegen.emit.construct import construct
 from portwright.codegen.emit.modules import activation_value, leaf_module
@@ -98,7 +99,7 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
     """`getattr(x, "name", default)` of a name that is known: a plain attribute where it was always there."""
     title = n.args[1]
     if not isinstance(title, ast.Constant) or not isinstance(title.value, str):
-        raise HoleError("getattr with a computed name")
+        return read_computed(scope, n)
     if scope.kinds(n.args[0]) == {"config"}:
         field = field_of(scope, n.args[0], title.value)
         config = scope.expr(n.args[0])

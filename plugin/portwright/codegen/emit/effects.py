@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.emit.assign import register
+from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import torch_arguments
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.supers import is_super
@@ -77,6 +78,8 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return register(scope, value)
     if names <= DROPPED or all(m.startswith(INITIALISERS) for m in modules):
         return []
+    if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3:
+        return write_computed(scope, value)
     if all(c.fid for c in seen.callees):
         return called_for_effect(scope, value)
     name = next(iter(names))

@@ -9,6 +9,7 @@ from typing import cast
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_last, transpose
 from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import is_none_test
@@ -17,6 +18,11 @@ from portwright.codegen.runtime.caches import is_none_test
 @expression(ast.Constant)
 def constant(scope: Scope, node: ast.expr) -> ast.expr:
     return ast.Constant(cast(ast.Constant, node).value)
+
+
+@expression(Translated)
+def translated(scope: Scope, node: ast.expr) -> ast.expr:
+    return cast(Translated, node).tree
 
 
 @expression(ast.JoinedStr)

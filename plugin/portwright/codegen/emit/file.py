@@ -64,6 +64,20 @@ SNIPPETS = {
         return mx.array(0.0, dtype)
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 ''',
+    "make_recurrent_mask": '''def make_recurrent_mask(inputs_embeds, attention_mask):
+    """The padding mask of the tokens at hand; a single token is never padding."""
+    length = inputs_embeds.shape[1]
+    return None if attention_mask is None or length == 1 else attention_mask[:, -length:]
+''',
+    "pad_from_last": '''def pad_from_last(x, widths, value=0):
+    """Pad by pairs of widths that count axes from the last one backwards."""
+    pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)]
+    return mx.pad(x, [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1], constant_values=value)
+''',
+    "expert_linear": '''def expert_linear(x, weight, index):
+    """Each token through its own k experts: x of (tokens, 1 or k, in) and weight of (experts, in, out)."""
+    return mx.gather_mm(x[..., None, :], weight, rhs_indices=index).squeeze(-2)
+''',
     "dynamic_inv_freq": '''def dynamic_inv_freq(inv_freq, config, position_ids):
     """Rotary frequencies whose base grows with the length, once that is past what the model was trained for."""
     rope, trained = config.rope_parameters, config.max_position_embeddings

@@ -143,6 +143,13 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
     if ref.sort == "function" and is_standard(ref.name.rpartition(".")[0]):
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
+    if ref.sort == "table":
+        entered = {
+            k: f
+            for k, f in ref.value.items()
+            if f in scope.program.functions and scope.program.functions[f].trace.entered
+        }
+        return ast.Dict([literal(k) for k in entered], [scope.work.function_name(scope, f) for f in entered.values()])
     raise HoleError(f"the global {node.id} ({ref.name or ref.sort}) has no translation")
 
 

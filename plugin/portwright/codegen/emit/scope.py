@@ -192,19 +192,49 @@ def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:
     """A call's keywords, with `**` of a dict literal (in place or in a local name) written out."""
     out: list[ast.keyword] = []
     for k in n.keywords:
-        made = k.value
-        if k.arg is None and isinstance(made, ast.Name) and scope.reached_stores.get(made.id) == 1:
-            values = [
-                s.value
-                for s in scope.function.nodes
-                if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id == made.id
-            ]
-            made = values[0] if len(values) == 1 else made
+        made = literal_dict(scope, k.value) if k.arg is None else k.value
         if k.arg is None and isinstance(made, ast.Dict) and all(isinstance(q, ast.Constant) for q in made.keys):
             out += [ast.keyword(q.value, v) for q, v in zip(made.keys, made.values, strict=True)]  # type: ignore[union-attr]
         else:
             out.append(k)
     return out
+
+
+def literal_dict(scope: Scope, node: ast.expr) -> ast.expr:
+    """The dict literal behind a local name or a copy of it, where nothing that ran changes either; else the node."""
+    found = node
+    for _ in range(4):
+        if isinstance(found, ast.Call) and isinstance(found.func, ast.Attribute) and found.func.attr == "copy":
+            found = found.func.value
+        if not isinstance(found, ast.Name):
+            break
+        if scope.reached_stores.get(found.id) != 1 or is_changed(scope, found.id):
+            return node
+        name = found.id
+        values = [
+            s.value
+            for s in ast.walk(scope.tree)
+            if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id == name
+        ]
+        if len(values) != 1:
+            return node
+        found = values[0]
+    return found if isinstance(found, ast.Dict) else node
+
+
+def is_changed(scope: Scope, name: str) -> bool:
+    """Whether code that ran sets or removes items of what a local name holds."""
+    for s in ast.walk(scope.tree):
+        if isinstance(s, (ast.Assign, ast.AugAssign)):
+            targets = s.targets if isinstance(s, ast.Assign) else [s.target]
+            held = [t.value for t in targets if isinstance(t, ast.Subscript)]
+            if any(isinstance(h, ast.Name) and h.id == name for h in held) and scope.seen(s.value).n:
+                return True
+        if isinstance(s, ast.Call) and isinstance(s.func, ast.Attribute) and scope.seen(s).n:
+            holder = s.func.value
+            if isinstance(holder, ast.Name) and holder.id == name and s.func.attr in ("update", "pop", "setdefault"):
+                return True
+    return False
 
 
 def all_args(a: ast.arguments) -> list[ast.arg]:

@@ -152,7 +152,8 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     check = refuse(scope, n, decision.guard, other if validation else [])
     check.assumption = None if validation else decision.assumption  # type: ignore[attr-defined]
     check.bound = bound_names(n)  # type: ignore[attr-defined]
-    check.effects = validation or any(has_effect(scope, s) for s in (*n.body, *n.orelse))  # type: ignore[attr-defined]
+    effects = validation or any(has_effect(scope, s) for s in (*n.body, *n.orelse)) or chooses_function(scope, n)
+    check.effects = effects  # type: ignore[attr-defined]
     if validation and decision.guard is None:
         return out
     return [check, *out]
@@ -210,6 +211,12 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
         if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and not is_refusal(n):
             return True
     return False
+
+
+def chooses_function(scope: Scope, n: ast.If) -> bool:
+    """Whether a branch binds a name that is called: the call goes to the function itself and reads no name."""
+    called = {c.func.id for c in ast.walk(scope.tree) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}
+    return bool(bound_names(n) & called)
 
 
 def bound_names(node: ast.AST) -> frozenset[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 from typing import cast
 
+from portwright.codegen.emit.configs import holder
 from portwright.codegen.emit.modules import activation_value
 from portwright.codegen.emit.names import item
 from portwright.codegen.emit.parts import part as part_of
 from portwright.codegen.emit.results import element, element_of_call, result_callees
 from portwright.codegen.emit.scope import Scope, expression
-from portwright.codegen.holes import HoleError
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last
 from portwright.codegen.quote import plain, quote
 
@@ -59,6 +61,8 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     activation = activation_value(scope, n)
     if activation is not None:
         return activation
+    if isinstance(n.value, ast.Attribute) and n.value.attr == "per_layer_config" and scope.kinds(n) == {"config"}:
+        return layer_config(scope, n, n.value)
     shape = shape_of(scope, n.value)
     if shape is not None and scope.is_last(shape):
         return item_of_last_shape(scope, n, shape)
@@ -74,6 +78,13 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     ):
         return item(value, key)
     return ast.Subscript(value, subscript_slice(scope, index), ast.Load())
+
+
+def layer_config(scope: Scope, n: ast.Subscript, read: ast.Attribute) -> ast.expr:
+    """A layer's own config: the model's, since a config that overrides fields for single layers is refused."""
+    check = ast.unparse(ast.Attribute(holder(scope, read.value), read.attr, ast.Load())) + " is None"
+    assumption = Assumption(scope.where(n), f"{ast.unparse(read)} is None", True, "construction", check)
+    return ask(scope.expr(read.value), Demand("assume", assumption))
 
 
 def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.expr:

@@ -73,7 +73,11 @@ def unit_call(
         check_alike(scope, n, callees)
     demands += [d for fid in fids for d in evidence(scope, n, work.program.functions[fid], given)]
     args, keywords = arguments(scope, n, given, kept, first)
-    if function is None:
+    if function is None and len(fids) > 1 and holds_function(scope, n):
+        function = scope.expr(n.func)
+        keywords = [*[ast.keyword(q, a) for q, a in zip(given.positional, args, strict=False)], *keywords]
+        args = []
+    elif function is None:
         function = callee_expression(scope, n, callees, first)
         demands += choice_demands(scope, n.func)
     emitted = ask(ast.Call(function, args, keywords), *demands)
@@ -175,11 +179,20 @@ def check_alike(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> None:
         if len({scope.results.get(c.fid) for c in callees}) > 1:
             raise HoleError("callees that return different numbers of values")
         return  # functions kept as attributes: each module holds the one that it was made with
+    if sorts <= {"function", "method"} and holds_function(scope, n):
+        if len({scope.results.get(c.fid) for c in callees}) > 1:
+            raise HoleError("callees that return different numbers of values")
+        return
     if sorts == {"module"} or (sorts == {"method"} and isinstance(n.func, ast.Attribute)):
         if len({scope.results.get(c.fid) for c in callees}) > 1:
             raise HoleError("callees that return different numbers of values")
         return
     raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
+
+
+def holds_function(scope: Scope, n: ast.Call) -> bool:
+    """Whether a call goes through a local name that the function itself binds: run time knows what it holds."""
+    return isinstance(n.func, ast.Name) and n.func.id in scope.reached_stores and n.func.id not in scope.params
 
 
 def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], callee: Function) -> ast.expr:

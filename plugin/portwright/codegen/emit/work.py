@@ -148,7 +148,7 @@ class Work:
         self.started.add(fid)
         scope = self.scope(fid)
         replaced = self.proofs.body_of(scope)
-        made = none_at_first(scope) + decorated(scope, block(scope, scope.tree.body))
+        made = none_at_first(scope) + decorated(scope, block(scope, self.proofs.source_of(scope)))
         body = replaced if replaced is not None else swept(made)
         if scope.is_root_entry:
             body = swept([*arrivals(scope), *body])

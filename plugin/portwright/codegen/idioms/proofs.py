@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
+from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import named
 from portwright.codegen.idioms.attention import attention_body, proved_attention
+from portwright.codegen.idioms.experts import Loop, experts_source, loop_of
 from portwright.codegen.idioms.norms import Norm, proved_norms
 from portwright.codegen.idioms.rope import Rope, proved_rope
 from portwright.codegen.program import Program
@@ -28,6 +30,15 @@ class Proofs:
     norms: Mapping[str, Norm] = field(default_factory=dict)
     attention: frozenset[str] = frozenset()
     rope: Rope = field(default_factory=Rope)
+    experts: Mapping[str, Loop] = field(default_factory=dict)
+
+    def source_of(self, scope: Scope) -> list[ast.stmt]:
+        """The statements that are translated in the place of a function's own."""
+        loop = self.experts.get(scope.trace.fid)
+        try:
+            return scope.tree.body if loop is None else experts_source(scope, loop)
+        except HoleError:
+            return scope.tree.body
 
     def body_of(self, scope: Scope) -> list[ast.stmt] | None:
         """The whole body of a function that is replaced, None for any other."""
@@ -35,14 +46,21 @@ class Proofs:
 
 
 def prove(program: Program, samples: Mapping[str, mx.array], without: frozenset[str] = frozenset()) -> Proofs:
-    """Try every idiom but those named in `without` ("norms", "attention", "rope")."""
+    """Try every idiom but those named in `without` ("norms", "attention", "rope", "experts")."""
     answers = {k: v for k, v in samples.items() if k.startswith("ramp.")}
     return Proofs(
         activations=named(answers),
         norms=proved_norms(program, samples) if "norms" not in without else {},
         attention=proved_attention(program, samples) if "attention" not in without else frozenset(),
         rope=usable(program, proved_rope(program, samples)) if "rope" not in without else Rope(),
+        experts=expert_loops(program) if "experts" not in without else {},
     )
+
+
+def expert_loops(program: Program) -> dict[str, Loop]:
+    """The loops over experts, by function."""
+    found = {fid: loop_of(function) for fid, function in program.functions.items()}
+    return {fid: loop for fid, loop in found.items() if loop is not None}
 
 
 __all__ = ["Norm", "Proofs", "prove"]

@@ -32,6 +32,9 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
         return GlobalRef("dtype", str(value).removeprefix("torch."))
     if isinstance(value, PLAIN) or (isinstance(value, (tuple, list, dict)) and jsonable(value)):
         return GlobalRef("const", type(value).__name__, value)
+    functions = {k: python_function(v) for k, v in value.items() if callable(v)} if type(value) is dict else {}
+    if functions and len(functions) == len(value) and all(isinstance(k, str) for k in functions):
+        return GlobalRef("table", value={k: function_key(f) for k, f in functions.items() if f is not None})
     if isinstance(value, type):
         recorder.classes[class_key(value)] = value
         return GlobalRef("class", f"{value.__module__}.{value.__qualname__}", cls=class_key(value))
@@ -185,6 +188,7 @@ def make_trace(
         functions=functions,
         models=model_traces,
         samples=sample_calls(sampler, paths, variants),
+        loose=paths.loose_modules(sampler),
         root_config=root_config(models),
         configs=config_traces(models),
         config_defaults=config_defaults(cls),

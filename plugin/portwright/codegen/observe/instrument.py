@@ -9,6 +9,7 @@ from typing import cast
 
 PROBE = "__portwright__"
 HERE = "__portwright_here__"  # the local name of the context that a function runs in
+INNER = "__function__"
 UNTOUCHED_CALLS = frozenset({"super", "locals", "vars", "globals"})
 
 
@@ -16,6 +17,7 @@ def instrumented_code(tree: ast.FunctionDef, index: int, function: types.Functio
     """The code object of `tree` with probes, fit to replace `function.__code__` (same free variables)."""
     node = copy.deepcopy(tree)
     node.decorator_list = []
+    node.name = INNER  # its own name may be a global that it reads
     body = node.body
     Wrap().visit(node)
     node.body = [enter_call(node, index), *body]
@@ -26,8 +28,9 @@ def instrumented_code(tree: ast.FunctionDef, index: int, function: types.Functio
     outer = ast.FunctionDef("__outer__", nothing, [*bound, node], [], None, type_params=[])  # type: ignore[call-arg,unused-ignore]
     module = ast.fix_missing_locations(ast.Module([outer], []))
     code = compile(module, function.__code__.co_filename, "exec")
-    for name in ("__outer__", tree.name):
+    for name in ("__outer__", INNER):
         code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
+    code = code.replace(co_name=tree.name)
     if code.co_freevars != free:
         raise ValueError(f"free variables {code.co_freevars} are not {free}")
     return code

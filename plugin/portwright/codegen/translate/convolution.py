@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last
 from portwright.codegen.quote import call, is_literal, literal, plain, quote
@@ -13,9 +14,14 @@ from portwright.codegen.translate.registry import Layout, Operation, row
 @row("pad", "input pad mode='constant' value=None", Layout.AWARE)
 def pad(op: Operation) -> ast.expr:
     """torch gives pairs from the last axis backwards; MLX one pair per axis."""
-    mode, rank = op.value("mode", "constant"), op.rank()
+    mode = op.value("mode", "constant")
     if mode not in ("constant", "replicate"):
         raise HoleError(f"padding of mode {mode}")
+    if op.scope.rank(op.raw["input"]) is None and not op.is_last() and mode == "constant":
+        value = op.args.get("value")
+        padded = call("pad_from_last", op["input"], op["pad"], *([value] if value is not None and plain(value) else []))
+        return ask(padded, Demand("snippet", "pad_from_last"))
+    rank = op.rank()
     widths: list[ast.expr] = [literal((0, 0)) for _ in range(rank)]
     given = op["pad"]
     count = len(given.elts) if isinstance(given, (ast.Tuple, ast.List)) else 0

@@ -66,12 +66,30 @@ def causal(op: Operation) -> ast.expr:
     return ask(made, Demand("snippet", "make_causal_mask"))
 
 
+@row(
+    "create_recurrent_attention_mask",
+    "config inputs_embeds attention_mask=None cache=None position_ids=None",
+    Layout.OPAQUE,
+    LIBRARY_ROWS,
+)
+def recurrent(op: Operation) -> ast.expr:
+    """The padding mask of (batch, length), where there is one and more than one token to come."""
+    mask = op.get("attention_mask")
+    if mask is None or op.kinds("attention_mask") == {"none"}:
+        return ast.Constant(None)
+    if op.rank("attention_mask") != 2 or (op.get("cache") is not None and op.kinds("cache") != {"none"}):
+        raise HoleError("a mask for a recurrent layer that is not (batch, length), or with a cache")
+    made = call("make_recurrent_mask", op["inputs_embeds"], mask)
+    return ask(made, Demand("snippet", "make_recurrent_mask"))
+
+
 @row("apply_chunking_to_forward", "forward_fn chunk_size chunk_dim *tensors", Layout.AWARE, LIBRARY_ROWS)
 def chunking(op: Operation) -> ast.expr:
     """Chunking saves memory and changes no number."""
     return ast.Call(op["forward_fn"], list(op.star), [])
 
 
+<<<<<<< HEAD
 @row("slice_logits_to_keep", "hidden_states logits_to_keep", Layout.AWARE, LIBRARY_ROWS)
 def kept_logits(op: Operation) -> ast.expr:
     """The last positions, or all of them for 0."""
@@ -91,6 +109,8 @@ def scalar(op: Operation) -> ast.expr:
     return ask(call(f"math.{op.name}", op["x"]), Demand("import", "import math"))
 
 
+=======
+>>>>>>> d6198dd (Port mixtures of experts, attributes with computed names and functions chosen at run time)
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)
 def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])

@@ -120,7 +120,13 @@ def expand(op: Operation) -> ast.expr:
     if len(sizes) == 1 and isinstance(sizes[0], ast.Starred):
         return quote("mx.broadcast_to(x, s)", x=op["input"], s=sizes[0].value)
     if any(isinstance(s, ast.Starred) for s in sizes):
-        raise HoleError("expand by unknown sizes")
+        starred = [r for r in op.raw_star if isinstance(r, ast.Starred)]
+        given = [r for r in op.raw_star if not isinstance(r, ast.Starred)]
+        if len(op.raw_star) != len(sizes) or any(op.scope.kinds(r.value) != {"size"} for r in starred):
+            raise HoleError("expand by unknown sizes")
+        if any(-1 in op.scope.seen(r).consts or plain(s) == -1 for r, s in zip(given, sizes, strict=False)):
+            raise HoleError("expand by a size that is -1")
+        return quote("mx.broadcast_to(x, s)", x=op["input"], s=tuple_of(sizes))
     offset = len(sizes) - op.rank()
     if offset == 1 and plain(sizes[0]) == 1 and all(plain(s) == -1 for s in sizes[1:]):
         return quote("x[None]", x=op["input"])

@@ -1,0 +1,57 @@
+"""Attributes whose names are computed: `getattr(self, f"{kind}_scale")` and the `setattr` that made them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+
+from portwright.codegen.emit.names import holder_classes
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.holes import HoleError
+
+
+def read_computed(scope: Scope, n: ast.Call) -> ast.expr:
+    """`getattr(module, f"...")` under the names that the port gives such attributes."""
+    title = n.args[1]
+    if not isinstance(title, ast.JoinedStr) or "module" not in scope.kinds(n.args[0]) or len(n.args) != 2:
+        raise HoleError("getattr with a computed name")
+    classes = holder_classes(scope, n.args[0])
+    made = ast.Call(ast.Name("getattr", ast.Load()), [scope.expr(n.args[0]), titled(scope, classes, title)], [])
+    return ask(made, *[Demand("live", cls, pattern(title)) for cls in classes])
+
+
+def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
+    """`setattr(self, f"...", value)`, where something reads such a name."""
+    holder, title, value = n.args
+    if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and holder.id == scope.self_name):
+        raise HoleError("setattr with a computed name")
+    if not scope.facts.reads(scope.program.lineage(scope.trace.owner), pattern(title)):
+        return []
+    name = titled(scope, holder_classes(scope, holder), title)
+    return [ast.Expr(ast.Call(ast.Name("setattr", ast.Load()), [scope.expr(holder), name, scope.expr(value)], []))]
+
+
+def pattern(title: ast.JoinedStr) -> str:
+    """The name with its computed parts left open; stands for all such attributes among the live ones."""
+    return "".join(str(v.value) if isinstance(v, ast.Constant) else "{}" for v in title.values)
+
+
+def titled(scope: Scope, classes: Iterable[str], title: ast.JoinedStr) -> ast.expr:
+    """The port's name: arrays that are no weights begin with `_`. Raises HoleError where only some of them are."""
+    expression = re.compile("".join(re.escape(p) if p != "{}" else ".*" for p in re.split(r"(\{\})", pattern(title))))
+    roles = set()
+    for cls in classes:
+        for module in scope.program.instances.get(cls, ()):
+            roles |= {t.role for t in module.tensors if expression.fullmatch(t.name)}
+            roles |= {"module" for child in module.children if expression.fullmatch(child)}
+            roles |= {"number" for name in module.numbers if expression.fullmatch(name)}
+    hidden = roles & {"temporary", "attribute"}
+    if hidden and roles - hidden:
+        raise HoleError(f"attributes {pattern(title)} of several kinds")
+    translated = scope.expr(title)
+    if hidden and not pattern(title).startswith("_"):
+        assert isinstance(translated, ast.JoinedStr)
+        return ast.JoinedStr([ast.Constant("_"), *translated.values])
+    return translated
