@@ -66,11 +66,7 @@ class Program:
         self.modules: dict[str, ModuleTrace] = {
             f"{i}:{m.path}": m for i, model in enumerate(trace.models) for m in model.modules
         }
-<<<<<<< HEAD
         self.modules |= {f"loose:{m.path}": m for m in trace.loose}
-=======
-        self.modules |= trace.loose
->>>>>>> d6198dd (Port mixtures of experts, attributes with computed names and functions chosen at run time)
 
     def cls(self, key: str) -> ClassTrace | None:
         return self.trace.classes.get(key)
@@ -112,9 +108,7 @@ class Program:
     def instances(self) -> Mapping[str, list[ModuleTrace]]:
         """Modules of the observed models by class."""
         out: dict[str, list[ModuleTrace]] = {}
-        for path, m in self.modules.items():
-            if path in self.trace.loose:
-                continue
+        for m in self.modules.values():
             out.setdefault(m.cls, []).append(m)
         return out
 

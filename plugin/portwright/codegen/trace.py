@@ -176,7 +176,6 @@ class Trace:
     functions: Mapping[str, FunctionTrace]
     models: tuple[ModelTrace, ...]
     samples: tuple[SampleCall, ...]
-    loose: Mapping[str, ModuleTrace] = field(default_factory=dict)  # modules that no model holds
     root_config: str = ""  # key of the config's class, "" where the arguments are the config
     configs: Mapping[str, ConfigTrace] = field(default_factory=dict)
     config_defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -188,7 +188,6 @@ def make_trace(
         functions=functions,
         models=model_traces,
         samples=sample_calls(sampler, paths, variants),
-        loose=paths.loose_modules(sampler),
         root_config=root_config(models),
         configs=config_traces(models),
         config_defaults=config_defaults(cls),

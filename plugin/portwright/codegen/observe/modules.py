@@ -29,13 +29,6 @@ class Paths:
             self.loose.append(module)
         return found or ""
 
-    def loose_modules(self, sampler: Sampler) -> dict[str, ModuleTrace]:
-        """Records of the instances that no model holds, such as an activation made when it is called."""
-        return {
-            name: ModuleTrace(path="", cls=class_key(type(m)), numbers=numbers(m), response=response(m, sampler))
-            for name, m in self.loose.items()
-        }
-
 
 def dtype_name(t: torch.Tensor) -> str:
     return str(t.dtype).removeprefix("torch.")

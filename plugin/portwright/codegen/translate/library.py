@@ -89,28 +89,6 @@ def chunking(op: Operation) -> ast.expr:
     return ast.Call(op["forward_fn"], list(op.star), [])
 
 
-<<<<<<< HEAD
-@row("slice_logits_to_keep", "hidden_states logits_to_keep", Layout.AWARE, LIBRARY_ROWS)
-def kept_logits(op: Operation) -> ast.expr:
-    """The last positions, or all of them for 0."""
-    kept = op.value("logits_to_keep")
-    if kept == 0 and op.kinds("logits_to_keep") == {"int"}:
-        return op["hidden_states"]
-    if op.kinds("logits_to_keep") != {"int"}:
-        raise HoleError("positions of logits that are not a number")
-    return quote("h[:, -n:]", h=op["hidden_states"], n=op["logits_to_keep"])
-
-
-@row("log2 log10 log sqrt ceil floor prod", "x", Layout.AWARE, LIBRARY_ROWS)
-def scalar(op: Operation) -> ast.expr:
-    """numpy's functions on Python numbers, as they size layers in constructors."""
-    if not op.kinds("x") <= {"int", "float", "tuple", "list"}:
-        raise HoleError(f"numpy's {op.name} of something else than numbers")
-    return ask(call(f"math.{op.name}", op["x"]), Demand("import", "import math"))
-
-
-=======
->>>>>>> d6198dd (Port mixtures of experts, attributes with computed names and functions chosen at run time)
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)
 def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])
