@@ -13,7 +13,7 @@ from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.names import dtype, is_standard
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.supers import is_super_call, super_call
-from portwright.codegen.emit.units import unit_call
+from portwright.codegen.emit.units import holds_function, unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import function_of
@@ -50,6 +50,8 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
         return module_call(scope, n, callees)
     if sorts == {"class"}:
         return ask(construct(scope, n, callees), *[Demand("assume", a) for a in choices(scope, n.func)])
+    if len({c.fid for c in callees}) > 1 and holds_function(scope, n):
+        return unit_call(scope, n, callees)  # run time chooses
     chosen = [Demand("assume", a) for a in choices(scope, n.func)]  # the callee is written out, whatever chose it
     if all(c.fid for c in callees):
         return ask(unit_call(scope, n, callees), *chosen)

@@ -18,6 +18,7 @@ from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import to_first
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
@@ -300,8 +301,21 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     methods = [Demand("call", c.fid) for c in seen.callees if c.fid]
     properties = [Demand("call", f) for f in (scope.program.method(c, node.attr) for c in classes) if f]
     title = attribute_name(scope.program, classes, node.attr)
-    out = ast.Attribute(scope.expr(node.value), title, ast.Load())
+    out: ast.expr = ast.Attribute(scope.expr(node.value), title, ast.Load())
+    bases = {scope.program.torch_base(c) for c in classes}
+    if node.attr == "weight" and any(b.startswith("Conv") for b in bases):
+        out = convolution_weight(out, bases, scope.rank(node))
     return ask(out, *demands, *methods, *properties)
+
+
+CONVOLUTIONS = frozenset({"Conv1d", "Conv2d", "Conv3d"})
+
+
+def convolution_weight(read: ast.expr, bases: set[str], rank: int | None) -> ast.expr:
+    """The weight of a convolution as the reference has it: MLX keeps the input channels last."""
+    if not bases <= CONVOLUTIONS or rank is None:
+        raise HoleError("the weight of a transposed convolution, or of one of several kinds of layers")
+    return to_first(read, rank)
 
 
 def is_layer_setting(scope: Scope, classes: Iterable[str], attr: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from portwright.codegen.emit.chosen import choice_demands
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -79,7 +78,6 @@ def unit_call(
         args = []
     elif function is None:
         function = callee_expression(scope, n, callees, first)
-        demands += choice_demands(scope, n.func)
     emitted = ask(ast.Call(function, args, keywords), *demands)
     out: ast.expr = emitted
     if not constructs:
