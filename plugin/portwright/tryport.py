@@ -31,7 +31,7 @@ EXIT = {
 }
 # What a port is held to before it is a port; the share of isolated modules and what no probe reaches are reported.
 CHECKS = ["coverage", "bijection", "dtype", "isolate", "flow", "outputs", "long", "padding", "batch", "determinism"]
-CHECKS += ["sensitivity", "elements"]
+CHECKS += ["sensitivity", "elements", "cache"]
 INFORMS = ("isolate/share", "sensitivity/")
 
 

@@ -28,13 +28,14 @@ ALWAYS = (
     "speed/peak_memory",
 )
 # What a component is held to if it has the trait (`facts["traits"]`): the capture found the property in the reference,
-# or the port is stored in 16 bits ("native").
+# or the port is stored in 16 bits ("native") or keeps a key-value cache ("cache").
 TRAITS = {
-    "long": "long/positions",
-    "greedy": "greedy/tokens",
-    "padding": "padding/invariance",
-    "batch": "batch/invariance",
-    "native": "native/outputs",
+    "long": ("long/positions",),
+    "greedy": ("greedy/tokens",),
+    "padding": ("padding/invariance",),
+    "batch": ("batch/invariance",),
+    "native": ("native/outputs",),
+    "cache": ("cache/decode", "cache/pieces", "cache/greedy", "cache/padded"),
 }
 
 
@@ -52,7 +53,7 @@ def check_ids(
     """
     exempt = facts.get("exempt", {})
     ids = {*ALWAYS, *(f"isolate/{module}" for module in facts.get("modules", ()) if module not in exempt)}
-    ids |= {TRAITS[trait] for trait in facts.get("traits", ()) if trait in TRAITS}
+    ids |= {check for trait in facts.get("traits", ()) for check in TRAITS.get(trait, ())}
     if quantized:
         ids |= {
             "quantization/lossless" if kept else "quantization/layers",

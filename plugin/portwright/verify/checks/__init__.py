@@ -8,6 +8,7 @@ from typing import Protocol
 from portwright.verify.checks import (
     batch,
     bijection,
+    cache,
     coverage,
     determinism,
     dtype,
@@ -44,6 +45,7 @@ REGISTRY: dict[str, Check] = {
     "greedy": greedy.run,
     "padding": padding.run,
     "batch": batch.run,
+    "cache": cache.run,
     "determinism": determinism.run,
     "sensitivity": sensitivity.run,
     "elements": elements.run,

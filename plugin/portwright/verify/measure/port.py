@@ -200,6 +200,12 @@ def argument_titles(model: nn.Module) -> Mapping[str, str]:
     return {k: v for k, v in MLX_LM_ARGUMENTS.items() if k not in taken and v in taken}
 
 
+def takes_cache(model: nn.Module) -> bool:
+    """Whether a model follows mlx-lm's conventions: tokens, a list of caches, its layers by name."""
+    taken = inspect.signature(type(model).__call__).parameters
+    return {"inputs", "cache"} <= set(taken) and hasattr(model, "layers")
+
+
 def run(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any], dtype: Any = None) -> Any:
     """Call the whole model on numpy inputs and evaluate its result."""
     titles = argument_titles(model)

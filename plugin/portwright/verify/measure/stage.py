@@ -24,7 +24,7 @@ from portwright.errors import ExitCode, PortError, Problem
 from portwright.verify.blame import blame
 from portwright.verify.checks import REGISTRY, outputs
 from portwright.verify.measure.bench import Bench, CannotMeasure, Job, Measured, NotRun
-from portwright.verify.measure.port import line_in
+from portwright.verify.measure.port import line_in, takes_cache
 from portwright.verify.pack import unpack
 from portwright.verify.tolerance import UNBOUNDED
 from portwright.workers import Emit
@@ -128,7 +128,9 @@ def facts(bench: Bench) -> dict[str, Any]:
     """What the list of checks follows from (`battery.check_ids`)."""
     found = bench.golden.body["facts"]
     native = ["native"] if bench.dtype != "float32" and not bench.quantized else []
-    return {"modules": found["modules"], "traits": sorted([*found["traits"], *native]), "exempt": bench.exempt()}
+    cache = ["cache"] if takes_cache(bench.model) else []
+    traits = sorted([*found["traits"], *native, *cache])
+    return {"modules": found["modules"], "traits": traits, "exempt": bench.exempt()}
 
 
 @contextmanager
