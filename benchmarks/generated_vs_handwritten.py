@@ -76,7 +76,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], dict[str, An
         "transformers:GPTNeoXForCausalLM",
         "gpt_neox",
         {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
-        {},
+        {"intermediate_size": 4 * 512},  # mlx-lm's file takes no other
         {"rotary_pct": 0.5, "rotary_emb_base": 10000, "num_key_value_heads": None},
     ),
 }

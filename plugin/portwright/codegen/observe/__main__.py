@@ -94,12 +94,14 @@ def run_all(
         for name, arguments in calls:
             with torch.no_grad(), TagLayouts(wanted):
                 try:
-                    model(**arguments)
+                    result = model(**arguments)
                 except Exception as error:
                     problem = Problem(
                         f"{reference}, probe {name}", f"the reference failed: {type(error).__name__}: {error}"
                     )
                     raise PortError(problem, ExitCode.NOT_BUILT) from error
+            if cache:
+                cached.check_result(reference, result, arguments.get(cache))
     return models
 
 

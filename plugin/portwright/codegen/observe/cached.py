@@ -25,6 +25,18 @@ def cache_argument(cls: type[torch.nn.Module], reference: str) -> str:
     raise PortError(Problem(reference, problem, 'use runtime = "standalone"'), ExitCode.USAGE)
 
 
+def check_result(reference: str, result: Any, cache: Any) -> None:
+    """Raise PortError (USAGE) for a model that gives no logits, or leaves its cache empty: mlx-lm cannot drive it."""
+    problem = ""
+    if getattr(result, "logits", None) is None:
+        problem = "it gives no logits, which every model of mlx-lm does"
+    elif cache is not None and not cache.get_seq_length():
+        problem = "it puts nothing into its key-value cache"
+    if problem:
+        hint = 'name a class with a language model\'s head, or use runtime = "standalone"'
+        raise PortError(Problem(reference, problem, hint), ExitCode.USAGE)
+
+
 def runs(model: torch.nn.Module, argument: str, seed: int) -> Iterator[list[dict[str, Any]]]:
     """Groups of calls, as keyword arguments; the calls of a group share one cache.
 

@@ -29,7 +29,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
         from mlx_lm.models.cache import make_prompt_cache
     except ImportError as error:
         raise CannotMeasure(f"mlx-lm is not installed: {error}") from None
-    probes = [p for p in bench.golden.probes if bench.code_dtype in p.noise and _tokens(bench, p) is not None]
+    probes = [p for p in bench.golden.probes if bench.code_dtype in p.noise and _is_of_tokens(bench, p)]
     if not probes:
         yield NotRun("cache/decode", "the golden holds no probe of tokens alone")
         return
@@ -71,7 +71,7 @@ def padded(bench: Bench, probes: list[GoldenProbe], plain: list[Any]) -> Measure
     from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache
 
     kinds = {type(c).__name__ for c in plain}
-    probe = next((p for p in probes if _tokens(bench, p).shape[0] > 1 and _length(bench, p) > SHIFT + 2), None)  # type: ignore[union-attr]
+    probe = next((p for p in probes if len(_tokens(bench, p)) > 1 and _length(bench, p) > SHIFT + 2), None)
     if probe is None or not kinds <= {"KVCache", "RotatingKVCache"}:
         why = "no probe has two rows" if probe is None else f"mlx-lm pads no {', '.join(sorted(kinds))}"
         return NotRun("cache/padded", why)
@@ -94,15 +94,18 @@ def padded(bench: Bench, probes: list[GoldenProbe], plain: list[Any]) -> Measure
     return measured("cache/padded", furthest(found), bench.origin)
 
 
-def _tokens(bench: Bench, probe: GoldenProbe) -> Array | None:
-    """The tokens of a probe that gives nothing else."""
+def _is_of_tokens(bench: Bench, probe: GoldenProbe) -> bool:
+    """Whether a probe gives tokens and nothing else."""
     tensors, kwargs = bench.golden.arguments(probe.inputs)
-    return tensors["input_ids"] if set(tensors) == {"input_ids"} and not kwargs else None
+    return set(tensors) == {"input_ids"} and not kwargs
+
+
+def _tokens(bench: Bench, probe: GoldenProbe) -> Array:
+    return bench.golden.arguments(probe.inputs)[0]["input_ids"]
 
 
 def _length(bench: Bench, probe: GoldenProbe) -> int:
-    tokens = _tokens(bench, probe)
-    return 0 if tokens is None else int(tokens.shape[1])
+    return int(_tokens(bench, probe).shape[1])
 
 
 def _single_cuts(bench: Bench, probe: GoldenProbe) -> list[int]:
