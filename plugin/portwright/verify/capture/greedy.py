@@ -1,8 +1,8 @@
 """What the reference writes: each prompt continued by its likeliest token, with how far that was ahead of the next.
 
-The text is written as a user's is, token by token through the reference's cache. The margins come from one run over
-the whole text, and the noise from the same run in float64: where a margin is not above it, honest arithmetic may choose
-either token.
+The text is written as a user's is, token by token through the reference's cache; prompts of one length are written
+together. The margins come from one run over each whole text, and the noise from the same run in float64: where a margin
+is not above it, honest arithmetic may choose either token.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ def capture(
     texts = [encoded(tokenizer, prompt) for prompt in prompts]
     tensors: dict[str, Any] = {}
     wholes: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for number, ids in enumerate(texts):
-        emit.progress(number, len(texts), "prompts", "the reference writes")
-        whole = written(model, torch.tensor([ids]))
-        logits = continuation(model, whole)
-        best = logits.topk(2).values
-        tensors[f"{number:03d}.tokens"] = to_numpy(whole[0])
-        tensors[f"{number:03d}.margins"] = to_numpy(best[:, 0] - best[:, 1])
-        wholes.append((whole, logits))
+    for length in sorted(set(map(len, texts))):
+        numbers = [number for number, ids in enumerate(texts) if len(ids) == length]
+        emit.progress(len(wholes), len(texts), "prompts", "the reference writes")
+        for number, ids in zip(numbers, written(model, torch.tensor([texts[n] for n in numbers])), strict=True):
+            logits = continuation(model, ids[None])
+            best = logits.topk(2).values
+            tensors[f"{number:03d}.tokens"] = to_numpy(ids)
+            tensors[f"{number:03d}.margins"] = to_numpy(best[:, 0] - best[:, 1])
+            wholes.append((ids[None], logits))
     emit.log("measuring the noise of what the reference writes")
     shadow = Shadow(model, "float32", rebuild)
     noise = 0.0
@@ -73,7 +74,7 @@ def encoded(tokenizer: Path, text: str) -> list[int]:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed
 def written(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """The prompt (1, n) and TOKENS more, each the likeliest after those before it."""
+    """The prompts (batch, n) and TOKENS more, each the likeliest after those before it."""
     given, cache = ids, None
     for _ in range(TOKENS):
         output = model(input_ids=given, past_key_values=cache, use_cache=True)

@@ -1,8 +1,9 @@
 """Does the port write what the reference writes, token for token?
 
-The port writes as a user's does, through its runtime's cache where it has one, and from the reference's token again
-after each difference. A difference where the reference itself had no more than noise to choose by is a tie: it is told
-with its margin, and is no mismatch.
+Each token is chosen after the reference's own before it: while none differs, that is the text that the port writes. It
+reads them through its runtime's cache where it has one, the first text token by token as a user's port does, the others
+several at a time. A difference where the reference itself had no more than noise to choose by is a tie: it is told with
+its margin, and is no mismatch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Bench, Measured, NotRun
 from portwright.verify.tolerance import limits
 
+STEP = 16  # tokens read at a time, after the first text
+
 
 def run(bench: Bench) -> Iterator[Measured | NotRun]:
     """Count the tokens that differ, over all prompts; none may, but at ties."""
@@ -31,7 +34,7 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     for number, length in enumerate(entry["prompts"]):
         tokens, margins = tensors[f"{number:03d}.tokens"], tensors[f"{number:03d}.margins"]
         least = min(least, float(margins.min()))
-        chosen = written(model, tokens, length)
+        chosen = written(model, tokens, length, STEP if number else 1)
         for place in np.flatnonzero(chosen != tokens[length:]):
             tie = float(margins[place]) <= allowed
             wrong += not tie
@@ -43,19 +46,22 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
     yield Measured("greedy/tokens", "mismatches", wrong, 0, "exact", "\n".join(said))
 
 
-def written(model: Any, tokens: mlx_port.Array, length: int) -> mlx_port.Array:
-    """The port's choice for each token behind the first `length`, given the reference's tokens before it."""
+def written(model: Any, tokens: mlx_port.Array, length: int, step: int) -> mlx_port.Array:
+    """The port's choice for each token behind the first `length`, given the reference's tokens before it.
+
+    With a cache the prompt is read first, and then `step` tokens at a time.
+    """
     cache = cache_of(model)
     if cache is None:
         logits = first(mlx_port.run(model, {"input_ids": tokens[None]}, {}))
         return np.array(mx.argmax(logits[0, length - 1 : -1], axis=-1)).astype(tokens.dtype)
+    read = tokens[:-1]  # nothing follows the last
+    parts = [read[:length], *(read[at : at + step] for at in range(length, len(read), step))]
     chosen: list[mlx_port.Array] = []
-    given = tokens[:length]
-    for token in tokens[length:]:
-        logits = first(model(mx.array(given)[None], cache=cache))
-        chosen.append(np.array(mx.argmax(logits[0, -1])))
-        given = token[None]
-    return np.array(chosen, tokens.dtype)
+    for part in parts:
+        best = mx.argmax(first(model(mx.array(part)[None], cache=cache))[0], axis=-1)
+        chosen.append(np.array(best if chosen else best[-1:]))
+    return np.concatenate(chosen).astype(tokens.dtype)
 
 
 def cache_of(model: Any) -> Any:
