@@ -33,10 +33,17 @@ class Found:
     kind: str
     model_type: str
     class_name: str
+    gguf: str = ""  # the architecture that a GGUF file names
+    file: str = ""  # the weight file, where the folder holds several
 
 
-def find_components(texts: Mapping[str, str], files: Mapping[str, int]) -> list[Found]:
-    """Return every folder that has a config.json and safetensors beside it."""
+def find_components(
+    texts: Mapping[str, str], files: Mapping[str, int], architectures: Mapping[str, str] | None = None
+) -> list[Found]:
+    """Return every folder that has a config.json and safetensors beside it, or GGUF files and no safetensors.
+
+    `architectures` are those of the GGUF files, by path.
+    """
     weights = {path.rpartition("/")[0] for path in files if path.endswith(".safetensors")}
     found = []
     for path in sorted(texts):
@@ -49,6 +56,15 @@ def find_components(texts: Mapping[str, str], files: Mapping[str, int]) -> list[
             continue
         if isinstance(config, dict):
             found.append(_component(folder, config))
+    taken = {component.path for component in found}
+    for path, architecture in sorted((architectures or {}).items()):
+        folder, _, name = path.rpartition("/")
+        if folder not in taken and folder not in weights:
+            several = sum(other.rpartition("/")[0] == folder for other in architectures or ()) > 1
+            found.append(
+                replace(_component(folder, {}), kind="decoder", gguf=architecture, file=name if several else "")
+            )
+            taken.add(folder)
     if len(found) == 1:
         return [replace(found[0], name="model")]
     names: set[str] = set()
@@ -92,6 +108,8 @@ def choose_skill(found: list[Found], directory: Path) -> Skill:
         skill = load_skill(name, directory)
         detect = skill.data.get("detect", {})
         for component in found:
+            if component.gguf and component.gguf in skill.gguf.get("architecture", ()):
+                return skill
             if component.model_type in detect.get("model_type", ()) or component.class_name in detect.get("class", ()):
                 return skill
     return load_skill(GENERIC, directory)
@@ -100,8 +118,8 @@ def choose_skill(found: list[Found], directory: Path) -> Skill:
 def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
     """Return the text of a port.toml; what the Skill already says is left to it."""
     if not found:
-        problem = "no folder of it holds both a config.json and *.safetensors files"
-        hint = "only safetensors checkpoints are read; check the revision, or convert a pickled one first"
+        problem = "no folder of it holds both a config.json and *.safetensors files, or a GGUF file"
+        hint = "only safetensors and GGUF are read; check the revision, or convert a pickled one first"
         raise PortError(Problem(source, problem, hint), ExitCode.USAGE)
     lines = [
         "# One model being ported to MLX; `doit port` builds and proves it.",
@@ -109,7 +127,9 @@ def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
         f"name = {_quoted(name)}",
         f"source = {_quoted(source)}",
         f"skill = {_quoted(skill.name)}",
-        'runtime = "standalone"  # model.py imports mlx only',
+        'runtime = "mlx-lm"  # model.py imports mlx and mlx_lm'
+        if any(component.gguf for component in found)
+        else 'runtime = "standalone"  # model.py imports mlx only',
         'dtype = "float32"',
     ]
     for component in found:
@@ -117,6 +137,8 @@ def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
         lines += ["", f"[components.{component.name}]"]
         if component.path or "path" in default:
             lines.append(f"path = {_quoted(component.path)}")
+        if component.file:
+            lines.append(f"file = {_quoted(component.file)}  # the folder holds several")
         if "reference" not in default:
             line = f"reference = {_quoted(component.reference)}"
             lines.append(line if component.reference else 'reference = "module:Class"  # name the PyTorch class here')

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from ggufs import METADATA, llama, write
+from portwright.cli import main
+from portwright.spec import load_port
 from vocabularies import trained
 
 PORT = """schema = 1
@@ -83,3 +85,27 @@ def test_mlx_lm_loads_it(ported: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "Generation:" in done.stdout
+
+
+@pytest.mark.parametrize("names", [["m.gguf"], ["a.Q4_1.gguf", "b.Q8_0.gguf"]])
+def test_init_and_plan_know_a_gguf_file(
+    names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`portwright init` names the Skill that reads the file, and which file where there are several; plan counts."""
+    (tmp_path / "weights").mkdir()
+    for name in names:
+        write(tmp_path / "weights" / name, llama()[0], METADATA)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORTWRIGHT_CACHE", str(tmp_path / "cache"))
+
+    assert main(["init", "file:weights", "--name", "small"]) == 0
+    with (tmp_path / "port.toml").open("a") as stream:
+        stream.write("[quantize]\nsource = true\n")
+    assert main(["plan"]) == 0
+
+    spec = load_port(tmp_path / "port.toml")
+    assert (spec.skill, spec.runtime) == ("llama", "mlx-lm")
+    assert [component.file for component in spec.components] == [names[0] if len(names) > 1 else ""]
+    parameters = sum(array.size for array, _ in llama()[0].values())
+    assert f"{parameters:,} parameters" in capsys.readouterr().out

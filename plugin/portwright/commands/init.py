@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise PortError(Problem("port.toml", "is there already", hint), ExitCode.USAGE)
     source = parse_source(args.source)
     seen = peek(source, cache=cache_root(), base=here)
-    found = draft.find_components(seen.texts, dict(seen.files))
+    found = draft.find_components(seen.texts, dict(seen.files), seen.architectures)
     skill = load_skill(args.skill, here) if args.skill else draft.choose_skill(found, here)
     text = draft.draft(source.text, args.name or draft.default_name(source.text), found, skill)
     load_port(target, text)  # nothing is written that would be refused

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ..errors import ExitCode
 from ..paths import cache_root
+from ..records import PortSpec, TensorInfo
 from ..stages.context import Port
 
 # Streaming keeps remap small; loading the reference in fp32 beside an fp64 shadow is what takes memory.
 _CAPTURE_BYTES_PER_PARAMETER = 4 + 8
+_WIDER_SCALES = 6 / 32  # bytes more for each element of a kept block, whose scales become float32
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -48,11 +50,23 @@ def _show_components(port: Port) -> None:
     for component in spec.components:
         folder = f"{component.path}/" if component.path else ""
         headers = {f: h for f, h in seen.headers.items() if f.startswith(folder) and "/" not in f.removeprefix(folder)}
+        if component.file:
+            headers = {f: h for f, h in headers.items() if f == folder + component.file}
         parameters = sum(prod(info.shape) for header in headers.values() for info in header.values())
         read = sum(sizes[file] for file in headers)
-        bits = spec.quantize.bits + 32 / spec.quantize.group_size if spec.quantize else 8 * _WIDTHS[spec.dtype]
+        infos = [info for header in headers.values() for info in header.values()]
         print(f"  {component.name}: {component.reference} ({component.kind})")
-        written = parameters * bits / 8e6
+        written = sum(_written(info, spec) for info in infos) / 1e6
         print(f"    {parameters:,} parameters, {read / 1e6:,.1f} MB to read, about {written:,.1f} MB to write")
         memory = parameters * _CAPTURE_BYTES_PER_PARAMETER / 1e9
         print(f"    capture needs about {memory:,.2f} GB of memory, verify about {parameters * 4 / 1e9:,.2f} GB")
+
+
+def _written(info: TensorInfo, spec: PortSpec) -> float:
+    """About how many bytes a tensor takes in the port."""
+    count, quantize = prod(info.shape), spec.quantize
+    if quantize is None or (quantize.source and not info.packed):
+        return count * _WIDTHS[spec.dtype]
+    if quantize.source:
+        return info.end - info.start + count * _WIDER_SCALES
+    return count * (quantize.bits + 32 / quantize.group_size) / 8

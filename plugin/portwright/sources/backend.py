@@ -47,6 +47,7 @@ class Peek:
     files: tuple[tuple[str, int], ...]  # (path, size in bytes), sorted
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)  # configs, shard indexes, licences, model cards
     headers: Mapping[str, Mapping[str, TensorInfo]] = field(default_factory=dict, repr=False)
+    architectures: Mapping[str, str] = field(default_factory=dict)  # of GGUF files, by path
 
 
 class OpenSource(Protocol):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ExitCode, PortError, Problem
+from ..gguf import header as gguf_header
 from ..records import Snapshot, SnapshotFile, SourceRef, TensorInfo
 from ..tensorfile import header_length, parse_header
 from ..weightfile import GGUF, SUFFIXES, read_tensors
@@ -60,10 +61,14 @@ def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
         def text(path: str) -> str:
             return source.read(path, 0, listing[path].size).decode("utf-8", "replace")
 
+        architectures: dict[str, str] = {}
+
         def header(path: str) -> dict[str, TensorInfo]:
             size = listing[path].size
             if path.endswith(GGUF):
-                return _gguf_tensors(source, path, size)
+                found = _gguf_header(source, path, size)
+                architectures[path] = str(found.metadata.get("general.architecture", ""))
+                return dict(found.tensors)
             first = source.read(path, 0, min(size, _FIRST))
             length = header_length(first, size, path)
             raw = first[8 : 8 + length]
@@ -72,17 +77,15 @@ def peek_source(backend: Backend, ref: SourceRef, site: Site) -> Peek:
             return dict(parse_header(raw, size, path).tensors)
 
         files = tuple(sorted((path, entry.size) for path, entry in listing.items()))
-        return Peek(ref, source.revision, files, _each(text, texts), _each(header, weights))
+        return Peek(ref, source.revision, files, _each(text, texts), _each(header, weights), architectures)
 
 
-def _gguf_tensors(source: OpenSource, path: str, size: int) -> dict[str, TensorInfo]:
+def _gguf_header(source: OpenSource, path: str, size: int) -> gguf_header.GgufHeader:
     """Read a GGUF header, whose length no field states: the front of the file, doubled until the header fits."""
-    from ..gguf import header as gguf_header
-
     length = min(size, _GGUF_FIRST)
     while True:
         try:
-            return dict(gguf_header.parse_header(source.read(path, 0, length), size, path).tensors)
+            return gguf_header.parse_header(source.read(path, 0, length), size, path)
         except gguf_header.Truncated:
             if length >= min(size, gguf_header.MAX_HEADER):
                 raise PortError(Problem(path, "it ends inside its header", ""), ExitCode.SOURCE) from None
