@@ -94,9 +94,14 @@ class Binding:
     def from_json(body: Mapping[str, Any]) -> Binding:
         headers = {
             key: TensorInfo(
-                key, info["dtype"], tuple(info["shape"]), info["file"], *info["offsets"], info.get("packed", "")
+                key, info["dtype"], tuple(info["shape"]), info["file"], *_span(info), info.get("packed", "")
             )
             for key, info in body["sources"].items()
         }
         moves = tuple(map(Move.from_json, body["moves"]))
         return Binding(moves, tuple(map(Drop.from_json, body["drops"])), headers)
+
+
+def _span(info: Mapping[str, Any]) -> tuple[int, int]:
+    start, end = info["offsets"]
+    return start, end
