@@ -128,7 +128,7 @@ def facts(bench: Bench) -> dict[str, Any]:
     """What the list of checks follows from (`battery.check_ids`)."""
     found = bench.golden.body["facts"]
     native = ["native"] if bench.dtype != "float32" and not bench.quantized else []
-    cache = ["cache"] if takes_cache(bench.model) else []
+    cache = ["cache"] if takes_cache(bench.stored_model) else []
     traits = sorted([*found["traits"], *native, *cache])
     return {"modules": found["modules"], "traits": traits, "exempt": bench.exempt()}
 
