@@ -16,6 +16,7 @@ from portwright.verify.compare import furthest
 from portwright.verify.golden import GoldenProbe
 from portwright.verify.measure import port as mlx_port
 from portwright.verify.measure.bench import Array, Bench, CannotMeasure, Measured, NotRun, compare_all, measured
+from portwright.verify.tolerance import limits
 
 SHIFT = 3  # padding of the first row of a batch
 SINGLE = 48  # tokens of a text that are given one by one; what is before them is given at once
@@ -53,13 +54,18 @@ def run(bench: Bench) -> Iterator[Measured | NotRun]:
 
 
 def greedy(bench: Bench, probes: list[GoldenProbe], singly: dict[int, Any]) -> Measured:
-    """Count the positions where another token would be chosen, but for ties within the two models' distance."""
+    """Count the positions where another token would be chosen, but for ties: what noise alone may turn around.
+
+    The noise is the golden's. Measured by how far the port is from the reference, every wrong choice would be a tie.
+    """
     count, said = 0, []
     for probe in probes:
         wanted, given = next(iter(_wanted(bench, probe).values())), mlx_port.to_numpy(singly[probe.number])
-        first = np.sort(wanted, axis=-1)
-        margin, apart = first[..., -1] - first[..., -2], np.abs(wanted - given).max(axis=-1)
-        wrong = (wanted.argmax(-1) != given.argmax(-1)) & (margin > 2 * apart)
+        first = np.partition(wanted, -2, axis=-1)[..., -2:]
+        size = np.abs(wanted).max(axis=-1) + np.median(np.abs(wanted))
+        noise = next(iter(probe.noise[bench.code_dtype].values())).scaled_max
+        wrong = wanted.argmax(-1) != given.argmax(-1)
+        wrong &= first[..., 1] - first[..., 0] > 2 * limits().headroom * noise * size  # two logits, each off by so much
         if wrong.any():
             count += int(wrong.sum())
             said.append(f"{probe.name}: another token at {np.argwhere(wrong)[0].tolist()}")
