@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from ggufs import CONFIG, Array, drawn, llama, permuted, through, write
 from portwright.errors import PortError
 from portwright.gguf.blocks import REPACKS, dequantize, plane
+from portwright.remap.export import run as export
 from portwright.remap.worker import run
 from portwright.rules.bind import bind
 from portwright.rules.load import parse_rules
@@ -144,3 +146,46 @@ def test_the_rules_undo_the_order_of_rows() -> None:
     rows = np.arange(64, dtype=np.float32)[:, None]
 
     assert not np.array_equal(permuted(rows, 4), rows)
+
+
+def test_mlx_reads_the_same_codes_and_scales(tmp_path: Path) -> None:
+    """MLX's own reader of GGUF gives the same packed codes, and the same scales and biases in float16."""
+    for kind in ("Q4_1", "Q8_0"):
+        path = write(tmp_path / f"{kind}.gguf", {"a.weight": (drawn(32, 64), kind)})
+        raw = gguf.GGUFReader(path).tensors[0].data
+
+        theirs = mx.load(str(path))
+
+        assert np.array_equal(np.array(theirs["a.weight"]), plane(raw, kind, "codes")), kind
+        for name in ("scales", "biases"):
+            assert np.array_equal(np.array(theirs[f"a.{name}"], np.float32), plane(raw, kind, name)), (kind, name)
+
+
+def test_a_gguf_file_is_not_given_back(tmp_path: Path) -> None:
+    """Export says that a port does not hold the file's metadata and blocks, and writes nothing."""
+    stored, named = llama()
+    write(tmp_path / "m.gguf", stored)
+    remap(bound(tmp_path, RULES, named), tmp_path)
+    job = {"moves": str(tmp_path / "moves.json"), "port": str(tmp_path / "out"), "out": str(tmp_path / "back")}
+
+    with pytest.raises(PortError, match="is a GGUF file"):
+        export(job, Emit(StringIO()))
+
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.skipif("PORTWRIGHT_SMOLLM2" not in os.environ, reason="PORTWRIGHT_SMOLLM2 names no GGUF file")
+def test_every_block_of_a_real_file_repacks() -> None:
+    """SmolLM2's 210 Q4_1 tensors and its Q8_0 embedding come out of MLX as the gguf library's numbers, bit for bit."""
+    counts: dict[str, int] = {}
+    for tensor in gguf.GGUFReader(os.environ["PORTWRIGHT_SMOLLM2"]).tensors:
+        kind = tensor.tensor_type.name
+        counts[kind] = counts.get(kind, 0) + 1
+        if kind == "F32":
+            continue
+        parts = [mx.array(plane(tensor.data, kind, name)) for name in ("codes", "scales", "biases")]
+        given = np.array(mx.dequantize(*parts, group_size=32, bits=REPACKS[kind].bits))
+        expected = gguf.dequantize(tensor.data, tensor.tensor_type)
+        assert np.array_equal(given.view(np.uint32), expected.view(np.uint32)), tensor.name
+
+    assert counts == {"F32": 61, "Q4_1": 210, "Q8_0": 1}

@@ -20,6 +20,7 @@ from ..rules.invert import invert
 from ..rules.moves import Binding, Drop, Move
 from ..tensorfile import TensorFile
 from ..tensorwriter import Entry, TensorWriter, remove_leftovers
+from ..weightfile import GGUF
 from ..workers import Emit, worker_main
 from .circuits import run as run_circuit
 from .circuits import write
@@ -37,7 +38,7 @@ def run(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     """Do one job; raises PortError where the port lacks a tensor or holds it quantized, before anything is written."""
     binding = Binding.from_json(json.loads(Path(job["moves"]).read_text(encoding="utf-8")))
     port = _open_port(Path(job["port"]))
-    problems = [*_port_problems(binding, port)]
+    problems = [*_source_problems(binding), *_port_problems(binding, port)]
     if problems:
         raise PortError(problems, ExitCode.USAGE)
     makers = _makers(binding, port)
@@ -79,6 +80,12 @@ def _open_port(folder: Path) -> dict[str, TensorFile]:
         where = "dropped:" if path.name == DROPPED else ""
         found |= {where + key: file for key in file.header.tensors}
     return found
+
+
+def _source_problems(binding: Binding) -> list[Problem]:
+    files = sorted({info.file for info in binding.headers.values() if info.file.endswith(GGUF)})
+    told = "is a GGUF file, whose metadata and blocks the port does not hold"
+    return [Problem(file, told, "only safetensors files are given back; fetch the source again") for file in files]
 
 
 def _port_problems(binding: Binding, port: Mapping[str, TensorFile]) -> list[Problem]:
