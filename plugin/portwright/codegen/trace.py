@@ -65,7 +65,7 @@ class Seen:
 class GlobalRef:
     """What a global name of a function stands for."""
 
-    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "table" (of functions) | "other"
+    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "table" (of functions) | "classes" | "other"
     name: str = ""  # qualified: "math", "torch.nn.functional"
     value: Plain = None
     fid: str = ""

@@ -70,6 +70,9 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
 def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`config.x = value`: kept where the port reads the field."""
     types = scope.seen(t.value).types
+    unbiased = t.attr == "bias" and scope.kinds(value) == {"none"}
+    if unbiased and scope.kinds(t.value) == {"module"} and all(scope.program.is_torch(c) for c in types):
+        return [ast.Expr(quote('x.pop("bias", None)', x=scope.expr(t.value)))]  # MLX's layers ask whether they have one
     if types and not any(scope.facts.reads(scope.program.lineage(cls), t.attr) for cls in types):
         return []  # nothing reads it
     if scope.kinds(t.value) != {"config"}:

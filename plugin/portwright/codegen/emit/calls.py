@@ -8,7 +8,7 @@ from typing import cast
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, field_of, holds
-from portwright.codegen.emit.construct import construct
+from portwright.codegen.emit.construct import construct, is_own_module
 from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.names import dtype, is_standard
 from portwright.codegen.emit.scope import Scope, expression
@@ -49,7 +49,16 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
     if sorts == {"module"}:
         return module_call(scope, n, callees)
     if sorts == {"class"}:
-        return ask(construct(scope, n, callees), *[Demand("assume", a) for a in choices(scope, n.func)])
+        if len(callees) > 1:
+            return construct(scope, n, callees)
+        try:
+            chosen = [Demand("assume", a) for a in choices(scope, n.func)]
+        except HoleError:
+            if not holds_class(scope, n, callees):
+                raise
+            named = Demand("class", callees[0].cls)  # run time chooses, by the test that the port keeps
+            return ask(unit_call(scope, n, callees, scope.expr(n.func), callees[0].cls), named)
+        return ask(construct(scope, n, callees), *chosen)
     if len({c.fid for c in callees}) > 1 and holds_function(scope, n):
         return unit_call(scope, n, callees)  # run time chooses
     chosen = [Demand("assume", a) for a in choices(scope, n.func)]  # the callee is written out, whatever chose it
@@ -58,6 +67,11 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
     if len(callees) > 1 and len({(c.name, c.torch) for c in callees}) > 1:
         raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
     return ask(single_call(scope, n, callees[0]), *chosen)
+
+
+def holds_class(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
+    """Whether a call goes through a local name that holds a rewritten class."""
+    return holds_function(scope, n) and all(is_own_module(scope, c) for c in callees)
 
 
 def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
@@ -80,10 +94,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
             return ast.Constant(0)
     if callee.name == "getattr" and callee.module == "builtins":
         return getattr_call(scope, n)
-    if isinstance(n.func, ast.Name) and any(
-        isinstance(s, ast.FunctionDef) and s.name == n.func.id for s in ast.walk(scope.tree) if s is not scope.tree
-    ):
-        return plain_call(scope, n)  # a function defined inside this one
+    if callee.name == "<lambda>" and not n.args and not n.keywords and roots(n.func) <= scope.locals:
+        return ast.Call(scope.expr(n.func), [], [])  # written in this function, and translated there
     module = callee.module or "builtins"
     if callee.sort == "function" and isinstance(n.func, ast.Name) and n.func.id in local_functions(scope):
         return plain_call(scope, n)
@@ -97,6 +109,13 @@ def local_functions(scope: Scope) -> set[str]:
     return {s.name for s in ast.walk(scope.tree) if isinstance(s, ast.FunctionDef)} - {scope.tree.name}
 
 
+def roots(node: ast.expr) -> set[str]:
+    """The name that a chain of items starts from."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return {node.id} if isinstance(node, ast.Name) else {""}
+
+
 def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
     """`getattr(x, "name", default)` of a name that is known: a plain attribute where it was always there."""
     title = n.args[1]
@@ -107,8 +126,9 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
         config = scope.expr(n.args[0])
         if holds(scope, n.args[0], field):
             return ask(ast.Attribute(config, field, ast.Load()), *config_demands(scope, n.args[0], field))
-        if len(n.args) > 2:
-            return scope.expr(n.args[2])
+        default = n.args[2] if len(n.args) > 2 else None
+        if isinstance(default, ast.Constant) and scope.kinds(default) == scope.kinds(n):
+            return scope.expr(default)
     return scope.expr(ast.copy_location(attribute_like(n, title.value), n))
 
 

@@ -35,7 +35,7 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
     if isinstance(f, ast.BoolOp):
         return [a for v in f.values if scope.truth(v) or v is f.values[-1] for a in choices(scope, v, depth + 1)]
     if isinstance(f, ast.Name) and f.id in scope.locals and f.id not in scope.params:
-        return bound(scope, depth, lambda t: f.id in stores(t))
+        return bound(scope, depth, lambda t: f.id in stores(t), asked=depth == 0)
     if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name:
         fid = scope.program.init_of(scope.trace.owner)
         if fid and f.attr in scope.program.stored_attributes:
@@ -87,22 +87,24 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
     return [Assumption(scope.where(source), text, True, "no")]
 
 
-def tested(scope: Scope, test: ast.expr) -> list[Assumption]:
-    """What a test that chose takes for granted."""
+def tested(scope: Scope, test: ast.expr, asked: bool = False) -> list[Assumption]:
+    """What a test that chose takes for granted. `asked`: its branch leaves a refusal in the port, at run time."""
     if len(scope.truth(test)) != 1:
         return []
     decision = decide(scope, test)
+    if decision.guard is not None and asked:
+        return []
     if decision.guard is not None:
         raise HoleError(f"a callable that {ast.unparse(test)} chooses")
     return [decision.assumption] if decision.assumption is not None else []
 
 
-def bound(scope: Scope, depth: int, binds: Binds) -> list[Assumption]:
+def bound(scope: Scope, depth: int, binds: Binds, asked: bool = False) -> list[Assumption]:
     """What the assignments of a name or attribute take for granted, and the tests around them."""
     found: list[Assumption] = []
     for s, around in assignments(scope.tree.body, (), binds):
         for test in around:
-            found += tested(scope, test)
+            found += tested(scope, test, asked)
         if all(scope.truth(t) for t in around):
             found += choices(scope, s.value, depth + 1)
     return found

@@ -20,6 +20,9 @@ CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
 
 def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
     """The MLX tree of `Class(...)`. Raises HoleError for a class that has no counterpart."""
+    if len(callees) > 1 and all(is_own_module(scope, c) for c in callees) and not isinstance(n.func, ast.Attribute):
+        made = unit_call(scope, n, callees, function=scope.expr(n.func), constructs=callees[0].cls)
+        return ask(made, *[Demand("class", c.cls) for c in callees])
     if len(callees) > 1:
         raise HoleError("one constructor call, several classes: " + ", ".join(sorted(c.name for c in callees)))
     callee = callees[0]
@@ -51,6 +54,13 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if base == "Module" and not program.is_torch(callee.cls):
         return ast.Call(title, [], [])
     raise HoleError(f"no constructor row for {callee.name}")
+
+
+def is_own_module(scope: Scope, callee: Callee) -> bool:
+    """Whether a class is a module that is rewritten, constructor included."""
+    program = scope.program
+    own = program.is_module(callee.cls) and not program.is_torch(callee.cls)
+    return own and bool(callee.fid) and scope.work.norm_of(callee.cls) is None
 
 
 def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:

@@ -51,6 +51,8 @@ DROPPED = frozenset(
         "gradient_checkpointing_enable",
         "warn_if_padding_and_no_attention_mask",
         "standardize_rope_params",
+        "save_for_backward",
+        "mark_non_differentiable",
     ]
 )
 REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})

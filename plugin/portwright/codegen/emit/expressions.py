@@ -8,6 +8,7 @@ from typing import cast
 
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_last, transpose
@@ -64,6 +65,10 @@ def starred(scope: Scope, node: ast.expr) -> ast.expr:
 @expression(ast.Lambda)
 def lambda_(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Lambda, node)
+    if isinstance(n.body, ast.Call) and not scope.seen(n.body).n:  # never called: it must not be
+        text = ast.Constant(ast.unparse(n.body))
+        refusal = ask(ast.Call(ast.Name("not_ported", ast.Load()), [text], []), Demand("snippet", "not_ported"))
+        return ast.Lambda(n.args, refusal)
     return ast.Lambda(n.args, scope.expr(n.body))
 
 

@@ -74,6 +74,25 @@ SNIPPETS = {
     pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)]
     return mx.pad(x, [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1], constant_values=value)
 ''',
+    "make_chunked_causal_mask": '''def make_chunked_causal_mask(
+    inputs_embeds, chunk_size, attention_mask=None, position_ids=None
+):
+    """A causal mask within chunks, which are counted from the first token of a row that is no padding."""
+    mask = make_causal_mask(inputs_embeds, attention_mask, position_ids)
+    place = mx.arange(inputs_embeds.shape[1])[None]
+    if attention_mask is not None:
+        place = place - mx.sum(mx.cumsum(attention_mask, axis=-1) == 0, axis=-1, keepdims=True)
+    elif position_ids is not None:
+        packed = mx.any(position_ids[:, 1:] != position_ids[:, :-1] + 1)
+        place = mx.where(packed, position_ids, place)
+    chunk = place // chunk_size
+    same = chunk[:, None, :, None] == chunk[:, None, None, :]
+    return mx.where(same, mask, mx.finfo(mask.dtype).min).astype(mask.dtype)
+''',
+    "not_ported": '''def not_ported(what):
+    """Refuse what no run of the reference showed."""
+    raise NotImplementedError(f"not ported: {what} never ran")
+''',
     "expert_linear": '''def expert_linear(x, weight, index):
     """Each token through its own k experts: x of (tokens, 1 or k, in) and weight of (experts, in, out)."""
     return mx.gather_mm(x[..., None, :], weight, rhs_indices=index).squeeze(-2)

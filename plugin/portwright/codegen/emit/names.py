@@ -144,6 +144,10 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
     if ref.sort == "function" and is_standard(ref.name.rpartition(".")[0]):
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
+    if ref.sort == "classes":
+        made = {k: c for k, c in ref.value.items() if scope.program.instances.get(c)}
+        names = [ask(ast.Name(scope.work.class_title(c), ast.Load()), Demand("class", c)) for c in made.values()]
+        return ast.Dict([literal(k) for k in made], list(names))
     if ref.sort == "table":
         entered = {
             k: f

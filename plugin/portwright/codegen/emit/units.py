@@ -65,15 +65,17 @@ def unit_call(
     for fid in fids:
         kept += [q for q in work.kept(fid) if q not in kept]
     first = work.program.functions[fids[0]]
-    given = bind(scope, n, first, skip_self=first.trace.binding in ("method", "class"))
+    in_front = first.trace.binding in ("method", "class") or takes_context(scope, first)
+    given = bind(scope, n, first, skip_self=in_front)
     demands = [Demand("call", f) for f in fids]
     if len(fids) > 1:
         demands += [Demand("forced", f, tuple(kept)) for f in fids] + [Demand("group", fids)]
         check_alike(scope, n, callees)
     demands += [d for fid in fids for d in evidence(scope, n, work.program.functions[fid], given)]
     args, keywords = arguments(scope, n, given, kept, first)
-    if function is None and len(fids) > 1 and holds_function(scope, n):
-        function = scope.expr(n.func)
+    if len(fids) > 1 and (constructs or (function is None and holds_function(scope, n))):
+        check_names([work.program.functions[f] for f in fids], given.positional, kept)
+        function = function or scope.expr(n.func)
         keywords = [*[ast.keyword(q, a) for q, a in zip(given.positional, args, strict=False)], *keywords]
         args = []
     elif function is None:
@@ -181,11 +183,26 @@ def check_alike(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> None:
         if len({scope.results.get(c.fid) for c in callees}) > 1:
             raise HoleError("callees that return different numbers of values")
         return
+    if sorts == {"class"}:
+        return
     if sorts == {"module"} or (sorts == {"method"} and isinstance(n.func, ast.Attribute)):
         if len({scope.results.get(c.fid) for c in callees}) > 1:
             raise HoleError("callees that return different numbers of values")
         return
     raise HoleError("one call, several callees: " + ", ".join(sorted(c.name for c in callees)))
+
+
+def takes_context(scope: Scope, callee: Function) -> bool:
+    """Whether a function is the forward of a torch.autograd.Function, which torch gives a context first."""
+    return scope.work.is_autograd(callee.trace.owner) and callee.parameters[:1] == ["ctx"]
+
+
+def check_names(callees: list[Function], positional: list[str], kept: list[str]) -> None:
+    """Arguments are given by name to callees that run time chooses among, so the names must be the same."""
+    for c in callees:
+        names = c.parameters[1:] if c.is_method else c.parameters
+        if names[: len(positional)] != positional or set(kept) - set(names):
+            raise HoleError("callees whose parameters have different names")
 
 
 def holds_function(scope: Scope, n: ast.Call) -> bool:
@@ -210,7 +227,7 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
                 raise HoleError(f"the method {f.attr} of an object that is no module")
         title = scope.work.function_title(callee.fid)
         return ast.Attribute(scope.expr(f.value), title, ast.Load())
-    if sort == "function" and not callee.trace.owner:
+    if sort == "function" and (not callee.trace.owner or scope.work.is_autograd(callee.trace.owner)):
         return scope.work.function_name(scope, callee.fid)
     if (
         sort == "function"

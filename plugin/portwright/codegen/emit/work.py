@@ -126,12 +126,18 @@ class Work:
 
     def is_processor(self, cls: str) -> bool:
         """A class of plain objects that are called."""
+        if self.is_autograd(cls):
+            return True
         return not self.program.is_module(cls) and bool(self.program.method(cls, "__call__"))
+
+    def is_autograd(self, cls: str) -> bool:
+        """A class of functions with a gradient of their own, of which the port has the function."""
+        return "torch.autograd.function:Function" in self.program.lineage(cls)
 
     def function_title(self, fid: str) -> str:
         """A function's name in the port; the call method of an object becomes a function named after its class."""
         trace = self.program.functions[fid].trace
-        if trace.owner and not self.is_in_class(fid) and trace.name == "__call__":
+        if trace.owner and not self.is_in_class(fid) and trace.name in ("__call__", "forward"):
             return snake(self.class_title(trace.owner))
         return "__call__" if trace.name == "forward" else trace.name
 

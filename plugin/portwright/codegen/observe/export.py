@@ -32,6 +32,8 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
         return GlobalRef("dtype", str(value).removeprefix("torch."))
     if isinstance(value, PLAIN) or (isinstance(value, (tuple, list, dict)) and jsonable(value)):
         return GlobalRef("const", type(value).__name__, value)
+    if type(value) is dict and value and all(isinstance(k, str) and isinstance(v, type) for k, v in value.items()):
+        return GlobalRef("classes", value={k: class_key(c) for k, c in value.items()})
     functions = {k: python_function(v) for k, v in value.items() if callable(v)} if type(value) is dict else {}
     if functions and len(functions) == len(value) and all(isinstance(k, str) for k in functions):
         return GlobalRef("table", value={k: function_key(f) for k, f in functions.items() if f is not None})

@@ -50,6 +50,9 @@ def resolve(called: Any) -> Target:
     if isinstance(called, types.MethodType):
         function = python_function(called.__func__)
         owner = called.__self__ if isinstance(called.__self__, type) else type(called.__self__)
+        if issubclass(owner, torch.autograd.Function) and called.__name__ == "apply":
+            forward = python_function(inspect.getattr_static(owner, "forward").__func__)
+            return Target("function", owner.__name__, forward, None, owner.__module__, False)
         module = getattr(called, "__module__", "") or ""
         return Target("method", called.__name__, function, owner, module, is_torch(module))
     if isinstance(called, types.FunctionType):

@@ -39,10 +39,8 @@ def pad(op: Operation) -> ast.expr:
         else:
             pair = quote("(p[i], p[j])", p=given, i=literal(2 * i), j=literal(2 * i + 1))
         widths[place] = pair
-    for w in widths:
-        values = plain(w) if is_literal(w) else None
-        if values is not None and min(values) < 0:
-            raise HoleError("negative padding")
+    if any(min(plain(w)) < 0 for w in widths if is_literal(w)):
+        return cropped(op, widths, mode)
     made = ast.List(widths, ast.Load())
     if mode == "replicate":
         return quote('mx.pad(x, w, mode="edge")', x=op["input"], w=made)
@@ -50,6 +48,20 @@ def pad(op: Operation) -> ast.expr:
     if value is None or plain(value) == 0:
         return quote("mx.pad(x, w)", x=op["input"], w=made)
     return quote("mx.pad(x, w, constant_values=v)", x=op["input"], w=made, v=value)
+
+
+def cropped(op: Operation, widths: list[ast.expr], mode: str) -> ast.expr:
+    """Negative widths cut, after what is positive was added."""
+    if mode != "constant" or not all(is_literal(w) for w in widths):
+        raise HoleError("negative padding of another mode, or by computed widths")
+    pairs = [plain(w) for w in widths]
+    padded = literal([(max(a, 0), max(b, 0)) for a, b in pairs])
+    value = op.get("value")
+    extra = {"constant_values": value} if value is not None and plain(value) != 0 else {}
+    cuts: list[ast.expr] = [
+        ast.Slice(literal(-a) if a < 0 else None, literal(b) if b < 0 else None, None) for a, b in pairs
+    ]
+    return ast.Subscript(call("mx.pad", op["input"], padded, **extra), ast.Tuple(cuts, ast.Load()), ast.Load())
 
 
 INTERPOLATE = (

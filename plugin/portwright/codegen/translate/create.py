@@ -72,7 +72,21 @@ def random(op: Operation) -> ast.expr:
     raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
 
 
-@row("randint randn_like rand_like randperm bernoulli multinomial normal normal_ uniform_", "*size dtype=None")
+@row("uniform_ normal_", "input *bounds")
+def drawn_in_place(op: Operation) -> ast.expr:
+    if op.scope.random_is_zero or op.scope.trace.name == "__init__":
+        return op["input"]  # where weights are loaded over it; a buffer that is drawn would show as a difference
+    raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
+
+
+@row("normal", "mean std=1.0 size=None dtype=None")
+def normal(op: Operation) -> ast.expr:
+    if op.scope.random_is_zero and op.get("size") is not None:
+        return call("mx.zeros", op["size"], dtype=dtype_of(op))
+    raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
+
+
+@row("randint randn_like rand_like randperm bernoulli multinomial", "*size dtype=None")
 def random_like(op: Operation) -> ast.expr:
     raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
 

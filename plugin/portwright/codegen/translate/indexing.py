@@ -50,6 +50,22 @@ def one_hot(op: Operation) -> ast.expr:
     return quote("(x[..., None] == mx.arange(n)).astype(mx.int32)", x=op["tensor"], n=op["num_classes"])
 
 
+@row("scatter scatter_", "input dim index src=None value=None")
+def scatter(op: Operation) -> ast.expr:
+    """Values put where an index says along one axis; torch's index may be smaller on the others, MLX's may not."""
+    dim, rank = op.value("dim"), op.rank()
+    given = "src" if op.get("src") is not None else "value"
+    for a, b in zip(op.scope.seen(op.raw["input"]).shapes, op.scope.seen(op.raw["index"]).shapes, strict=False):
+        if any(a[i] != b[i] for i in range(rank) if i != dim % rank):
+            raise HoleError("scatter with an index that is smaller on other axes")
+    value = op[given]
+    if op.kinds(given) != {"tensor"}:
+        value = call("mx.array", value, dtype=quote("x.dtype", x=op["input"]))
+    elif op.scope.seen(op.raw[given]).shapes != op.scope.seen(op.raw["index"]).shapes:
+        raise HoleError("scatter of values of another shape than the index")
+    return call("mx.put_along_axis", op["input"], op["index"], value, axis=op.axis())
+
+
 @row("searchsorted bucketize nonzero bincount masked_select index_add index_add_ scatter_add unique", "input *rest")
 def data_dependent(op: Operation) -> ast.expr:
     raise HoleError(f"{op.name} has no MLX counterpart")

@@ -43,9 +43,13 @@ MASK = (
 )
 
 
-@row("create_causal_mask create_sliding_window_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS)
+@row(
+    "create_causal_mask create_sliding_window_causal_mask create_chunked_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS
+)
 def causal(op: Operation) -> ast.expr:
     """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
+    if is_cached(op.scope.program) and op.name == "create_chunked_causal_mask":
+        raise HoleError("a chunked mask with a cache")
     if is_cached(op.scope.program):
         return masks.causal(op)
     for name in ("or_mask_function", "and_mask_function", "block_sequence_ids", "cache"):
@@ -59,6 +63,11 @@ def causal(op: Operation) -> ast.expr:
         made.args.append(mask)
     if positions is not None:
         made.keywords.append(ast.keyword("position_ids", positions))
+    if op.name == "create_chunked_causal_mask":
+        read = quote("c.attention_chunk_size", c=op["config"])
+        size = ask(read, *config_demands(op.scope, op.raw["config"], "attention_chunk_size"))
+        chunked = ast.Call(quote("make_chunked_causal_mask"), [made.args[0], size, *made.args[1:]], made.keywords)
+        return ask(chunked, Demand("snippet", "make_causal_mask"), Demand("snippet", "make_chunked_causal_mask"))
     if op.name == "create_sliding_window_causal_mask":
         read = quote("c.sliding_window", c=op["config"])
         window = ask(read, *config_demands(op.scope, op.raw["config"], "sliding_window"))

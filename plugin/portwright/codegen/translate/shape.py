@@ -120,11 +120,13 @@ def expand(op: Operation) -> ast.expr:
     if len(sizes) == 1 and isinstance(sizes[0], ast.Starred):
         return quote("mx.broadcast_to(x, s)", x=op["input"], s=sizes[0].value)
     if any(isinstance(s, ast.Starred) for s in sizes):
-        starred = [r for r in op.raw_star if isinstance(r, ast.Starred)]
-        given = [r for r in op.raw_star if not isinstance(r, ast.Starred)]
-        if len(op.raw_star) != len(sizes) or any(op.scope.kinds(r.value) != {"size"} for r in starred):
+        one = op.raw_star[0] if len(op.raw_star) == 1 else None
+        raw = one.elts if isinstance(one, (ast.Tuple, ast.List)) else op.raw_star
+        starred = [r for r in raw if isinstance(r, ast.Starred)]
+        given = [r for r in raw if not isinstance(r, ast.Starred)]
+        if len(raw) != len(sizes) or any(op.scope.kinds(r.value) != {"size"} for r in starred):
             raise HoleError("expand by unknown sizes")
-        if any(-1 in op.scope.seen(r).consts or plain(s) == -1 for r, s in zip(given, sizes, strict=False)):
+        if any(-1 in op.scope.seen(r).consts or plain(r) == -1 for r in given):
             raise HoleError("expand by a size that is -1")
         return quote("mx.broadcast_to(x, s)", x=op["input"], s=tuple_of(sizes))
     offset = len(sizes) - op.rank()
