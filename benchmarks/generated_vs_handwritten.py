@@ -75,7 +75,10 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], dict[str, An
     "gpt_neox": (
         "transformers:GPTNeoXForCausalLM",
         "gpt_neox",
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
+        {
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+            "hidden_act": "gelu_new",  # mlx-lm's file computes this one whatever the config says
+        },
         {"intermediate_size": 4 * 512},  # mlx-lm's file takes no other
         {"rotary_pct": 0.5, "rotary_emb_base": 10000, "num_key_value_heads": None},
     ),

@@ -11,6 +11,7 @@ from portwright.codegen.facts.returns import returned_elements, returns_of
 from portwright.codegen.layout import to_last_perm
 from portwright.codegen.program import Function, Program
 from portwright.codegen.runtime.caches import is_cache, is_cached
+from portwright.codegen.runtime.experts import stack_of
 from portwright.codegen.runtime.rope import given_tables
 from portwright.codegen.runtime.tied import shared_keys
 from portwright.codegen.trace import ModuleTrace
@@ -55,6 +56,9 @@ def portmap(work: Work, text: str, holes: list[Entry], assumptions: list[Entry])
             title = attribute_name(program, [module.cls], slot.name)
             target = f"{path}.{title}" if path else title
             ops = layout_ops(program, module, slot.name, len(slot.shape))
+            stack = stack_of(work, module.cls, title)
+            if stack is not None:
+                target, ops = f"{target}.weight", [{"transpose": [0, 2, 1]}] if stack.transposed else []
             shape = [slot.shape[i] for i in ops[0]["transpose"]] if ops else list(slot.shape)
             params[target] = {"from": [key], "ops": ops, "shape": shape, "dtype": slot.dtype}
         if module.path and holds_parameters(program, module) and reached(work, module):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.runtime.experts import switched
 from portwright.codegen.runtime.root import renamed_arguments, root_methods
 from portwright.codegen.trace import FunctionTrace
 from portwright.codegen.translate.constructors import CONSTRUCTORS
@@ -201,7 +202,7 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
         title = CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module"
     bases: list[ast.expr] = [ast.parse(title, mode="eval").body] if base or torch_base else []
     made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
-    return unparsed(made)
+    return unparsed(switched(work, cls, made))
 
 
 def root_init(cls: str) -> ast.stmt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from portwright.codegen.emit import attempts  # noqa: F401  (registers its statement)
 from portwright.codegen.emit.calls import emit_call
@@ -21,6 +22,7 @@ from portwright.codegen.program import Program
 from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
 from portwright.codegen.runtime.caches import none_at_first
+from portwright.codegen.runtime.experts import Stacks, stacks
 from portwright.codegen.runtime.rope import renamed
 from portwright.codegen.runtime.tied import with_tied
 from portwright.codegen.tidy.copies import without_copies
@@ -108,6 +110,11 @@ class Work:
 
     def norm_of(self, cls: str) -> Norm | None:
         return self.proofs.norms.get(cls)
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        """Stacked experts that become layers; asked of the last pass only."""
+        return stacks(self)
 
     def is_replaced(self, cls: str) -> bool:
         return cls in self.proofs.norms

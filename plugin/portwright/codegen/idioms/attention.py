@@ -55,9 +55,21 @@ def plain_otherwise(function: Function) -> bool:
     return True
 
 
+def otherwise_literal(scope: Scope) -> bool:
+    """Whether every other parameter that the function reads is one literal at every call site: no config changes it."""
+    read = {n.id for n in ast.walk(scope.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    for q in scope.params[5:]:
+        seen = scope.trace.params.get(q)
+        if q in ("scaling", "dropout") or q not in read or seen is None or not seen.const:
+            continue
+        if not scope.facts.args.get((scope.trace.fid, q), frozenset()) <= {repr(seen.consts[0])}:
+            return False
+    return True
+
+
 def attention_body(scope: Scope) -> list[ast.stmt] | None:
     """The replacement body; None where somebody uses the attention weights, which the fused kernel does not give."""
-    if scope.work.used(scope.trace.fid) - {0}:
+    if scope.work.used(scope.trace.fid) - {0} or not otherwise_literal(scope):
         return None
     scaling = "query.shape[-1] ** -0.5"  # what None stands for
     seen = scope.trace.params.get("scaling")

@@ -12,8 +12,10 @@ import mlx.core as mx
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import named
 from portwright.codegen.idioms.attention import attention_body, proved_attention
+from portwright.codegen.idioms.capped_attention import capped_body, proved_capped
 from portwright.codegen.idioms.experts import Loop, experts_source, loop_of
 from portwright.codegen.idioms.norms import Norm, proved_norms
+from portwright.codegen.idioms.offset_norms import offset_norm_body, proved_offset_norms
 from portwright.codegen.idioms.rope import Rope, proved_rope
 from portwright.codegen.program import Program
 from portwright.codegen.runtime.rope import table_body, usable
@@ -28,7 +30,9 @@ class Proofs:
 
     activations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     norms: Mapping[str, Norm] = field(default_factory=dict)
+    offset_norms: Mapping[str, str] = field(default_factory=dict)
     attention: frozenset[str] = frozenset()
+    capped: Mapping[str, str] = field(default_factory=dict)
     rope: Rope = field(default_factory=Rope)
     experts: Mapping[str, Loop] = field(default_factory=dict)
 
@@ -42,16 +46,23 @@ class Proofs:
 
     def body_of(self, scope: Scope) -> list[ast.stmt] | None:
         """The whole body of a function that is replaced, None for any other."""
-        return attention_body(scope) if scope.trace.fid in self.attention else table_body(scope)
+        if scope.trace.fid in self.attention:
+            return attention_body(scope)
+        if scope.trace.fid in self.capped:
+            return capped_body(scope)
+        return offset_norm_body(scope) if scope.trace.fid in self.offset_norms else table_body(scope)
 
 
 def prove(program: Program, samples: Mapping[str, mx.array], without: frozenset[str] = frozenset()) -> Proofs:
     """Try every idiom but those named in `without` ("norms", "attention", "rope", "experts")."""
     answers = {k: v for k, v in samples.items() if k.startswith("ramp.")}
+    attention = proved_attention(program, samples) if "attention" not in without else frozenset()
     return Proofs(
         activations=named(answers),
         norms=proved_norms(program, samples) if "norms" not in without else {},
-        attention=proved_attention(program, samples) if "attention" not in without else frozenset(),
+        offset_norms=proved_offset_norms(program, samples) if "norms" not in without else {},
+        attention=attention,
+        capped=proved_capped(program, samples, attention) if "attention" not in without else {},
         rope=usable(program, proved_rope(program, samples)) if "rope" not in without else Rope(),
         experts=expert_loops(program) if "experts" not in without else {},
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from portwright.codegen.emit.names import attribute_name
 from portwright.codegen.program import Program
 from portwright.codegen.runtime.caches import layers_of, loops
+from portwright.codegen.runtime.experts import sanitizing
 from portwright.codegen.runtime.tied import FLAG, tied_layers
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.runtimes import MLX_LM_ARGUMENTS as ARGUMENTS
@@ -104,6 +105,7 @@ def sanitize(work: Work) -> str:
     lines = ["def sanitize(self, weights):"]
     for layer in tied_layers(work.program):
         lines += [f"    if self.args.{FLAG}:", f'        weights.pop("{layer}.weight", None)']
+    lines += sanitizing(work)
     if temporary:
         names = ", ".join(f'".{name}"' for name in temporary)
         lines += [
