@@ -87,12 +87,14 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
     return [Assumption(scope.where(source), text, True, "no")]
 
 
-def tested(scope: Scope, test: ast.expr) -> list[Assumption]:
-    """What a test that chose takes for granted."""
+def tested(scope: Scope, test: ast.expr, of_branch: bool = False) -> list[Assumption]:
+    """What a test that chose takes for granted; a branch that binds a callable keeps its run-time refusal."""
     if len(scope.truth(test)) != 1:
         return []
     decision = decide(scope, test)
     if decision.guard is not None:
+        if of_branch:
+            return []
         raise HoleError(f"a callable that {ast.unparse(test)} chooses")
     return [decision.assumption] if decision.assumption is not None else []
 
@@ -102,7 +104,7 @@ def bound(scope: Scope, depth: int, binds: Binds) -> list[Assumption]:
     found: list[Assumption] = []
     for s, around in assignments(scope.tree.body, (), binds):
         for test in around:
-            found += tested(scope, test)
+            found += tested(scope, test, of_branch=True)
         if all(scope.truth(t) for t in around):
             found += choices(scope, s.value, depth + 1)
     return found
