@@ -212,5 +212,40 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "F.interpolate(x, size=(7, 9)) + F.interpolate(y, scale_factor=3.0, mode='bilinear')[:, :, :7, :9]",
         {"x": (2, 3, 5, 4), "y": (2, 3, 3, 3)},
     ),
+    "interpolate sizes": (
+        "F.interpolate(x, size=(7, 9), mode='bilinear') + F.interpolate(x, size=(7, 9), mode='bicubic')"
+        " + F.interpolate(x, size=(7, 9), mode='bicubic', align_corners=True)"
+        " + F.interpolate(x, size=(7, 9), mode='bilinear', align_corners=True)"
+        " + F.interpolate(x, size=(7, 9), mode='nearest-exact')",
+        {"x": (2, 3, 5, 13)},
+    ),
+    "interpolate antialiased": (
+        "F.interpolate(x, size=(4, 9), mode='bilinear', antialias=True)"
+        " + F.interpolate(x, size=(4, 9), mode='bicubic', antialias=True)",
+        {"x": (2, 3, 7, 5)},
+    ),
+    "interpolate scales": (
+        "F.interpolate(x, scale_factor=1.7, mode='bilinear')"
+        " + F.interpolate(x, scale_factor=(1.7, 1.7), mode='bicubic')"
+        " + F.interpolate(x, scale_factor=1.7)",
+        {"x": (2, 3, 5, 4)},
+    ),
+    "interpolate lines": (
+        "F.interpolate(x, size=11, mode='linear').sum((1, 2))"
+        " + F.interpolate(y, size=(3, 5, 4), mode='trilinear').sum((1, 2, 3, 4))",
+        {"x": (2, 3, 7), "y": (2, 1, 4, 3, 5)},
+    ),
+    "pad by index": (
+        "F.pad(x, (2, 1), mode='reflect') + F.pad(x, (2, 1), mode='circular') + F.pad(x, (2, 1), mode='replicate')",
+        {"x": (2, 3, 5)},
+    ),
+    "pad by index in two axes": (
+        "F.pad(x, (2, 1, 0, 3), mode='reflect') + F.pad(x, (2, 1, 0, 3), mode='circular')",
+        {"x": (2, 3, 5, 4)},
+    ),
+    "adaptive to sizes": (
+        "F.adaptive_avg_pool2d(x, (3, 5)) + F.adaptive_avg_pool2d(y, (3, 5))",
+        {"x": (2, 3, 7, 4), "y": (2, 3, 3, 11)},
+    ),
     "interpolate": ("F.interpolate(x, scale_factor=2.0)", {"x": (2, 3, 5, 4)}),
 }

@@ -19,6 +19,7 @@ from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_C
 
 Entry = dict[str, Any]
 
+PARAMETRIZED = "parametrizations"  # where torch keeps what a computed weight is computed from
 # Norms over channels: axis 1 in torch, the last axis in MLX. The rank of their input, 0 where the class takes several.
 CHANNEL_NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4, "BatchNorm3d": 5, "GroupNorm": 0}
 
@@ -98,6 +99,8 @@ def reached(work: Work, module: ModuleTrace) -> bool:
         parent = program.modules[f"0:{at}"]
         name = path.rpartition(".")[2]
         container = program.torch_base(parent.cls) in ("ModuleList", "Sequential", "ModuleDict")
+        if program.is_torch(parent.cls) and not container:
+            return True  # a layer's own parts are the layer's to read
         if not container and not work.facts.reads((parent.cls,), name):
             return False
         at = path
@@ -117,8 +120,11 @@ def is_ported(work: Work, module: ModuleTrace, slot: str) -> bool:
 
 def layout_ops(program: Program, module: ModuleTrace, slot: str, rank: int) -> list[Entry]:
     """How a weight is laid out in MLX: convolutions want their input channels last."""
+    holder, parametrized, name = module.path.partition(f".{PARAMETRIZED}.")
+    if parametrized:  # the parts of a weight are laid out as the weight
+        module, slot = program.modules[f"0:{holder}"], name
     base = program.torch_base(module.cls)
-    if slot != "weight" or base not in CONVOLUTIONS:
+    if slot != "weight" or base not in CONVOLUTIONS or rank < 3:
         return []
     if base in TRANSPOSED_CONVOLUTIONS:
         return [{"transpose": [1, *range(2, rank), 0]}]
@@ -134,6 +140,8 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
         return {**entry, "isolate": False, "why": "a list of layers in MLX, not a module"}
     if any(f"{module.path}.{slot.name}" in shared_keys(program) for slot in module.tensors):
         return {**entry, "isolate": False, "why": "the embedding computes it, with the weight that they share"}
+    if PARAMETRIZED in module.path.split("."):
+        return {**entry, "isolate": False, "why": "what a weight is computed from"}
     if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
         return {**entry, "args": [{"name": "input", "perm": perm(module)}], "out": [{"perm": perm(module)}]}
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):

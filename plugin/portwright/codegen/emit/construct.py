@@ -45,7 +45,9 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if base in CONSTRUCTORS and not callee.fid:
         arguments, keywords = torch_arguments(scope, n, base)
         if program.is_torch(callee.cls):
-            return ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords)
+            made = ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords)
+            carried = CONSTRUCTORS[base].snippet
+            return ask(made, Demand("snippet", carried)) if carried else made
         own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
         return ask(ast.Call(own, arguments, keywords), Demand("class", callee.cls))
     title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))

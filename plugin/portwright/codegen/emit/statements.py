@@ -214,9 +214,10 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
 
 
 def chooses_function(scope: Scope, n: ast.If) -> bool:
-    """Whether a branch binds a name that is called: the call goes to the function itself and reads no name."""
+    """Whether a branch binds a name that holds a function: its call goes to the function itself and reads no name."""
     called = {c.func.id for c in ast.walk(scope.tree) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}
-    return bool(bound_names(n) & called)
+    reads = (x for x in ast.walk(scope.tree) if isinstance(x, ast.Name) and "callable" in scope.kinds(x))
+    return bool(bound_names(n) & (called | {x.id for x in reads}))
 
 
 def bound_names(node: ast.AST) -> frozenset[str]:

@@ -85,7 +85,7 @@ class Seeing:
 
     def see_layout(self, value: torch.Tensor) -> None:
         """Remember which ranks were held channels-last here, and where values came from that were not."""
-        if value.ndim < 4:
+        if value.ndim < 3:
             return
         if layout_tag(value):
             self.tagged_ranks.add(value.ndim)

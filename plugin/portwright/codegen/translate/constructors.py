@@ -18,6 +18,7 @@ class Constructor:
     fixed: dict[str, Any] = field(default_factory=dict)  # always given
     refused: dict[str, Any] = field(default_factory=dict)  # any other value than this is a hole
     channels_last: bool = False  # the MLX layer wants its channel axis last
+    snippet: str = ""  # the text that the port carries for it
 
 
 CONV = "in_channels out_channels kernel_size stride padding dilation groups bias padding_mode"
@@ -82,7 +83,31 @@ BATCH_NORM = Constructor(
     channels_last=True,
 )
 
+
+def recurrent(kind: str) -> Constructor:
+    return Constructor(
+        "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size",
+        kind,
+        "input_size hidden_size",
+        {k: k for k in ("num_layers", "bias", "batch_first", "bidirectional")},
+        {"num_layers": 1, "bias": True, "batch_first": False, "bidirectional": False},
+        refused={"proj_size": 0},
+        snippet=kind,
+    )
+
+
 CONSTRUCTORS: dict[str, Constructor] = {
+    "LSTM": recurrent("LSTM"),
+    "GRU": recurrent("GRU"),
+    "MultiheadAttention": Constructor(
+        "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first",
+        "MultiheadAttention",
+        "embed_dim num_heads",
+        {"bias": "bias", "batch_first": "batch_first"},
+        {"bias": True, "batch_first": False},
+        refused={"add_bias_kv": False, "add_zero_attn": False, "kdim": None, "vdim": None},
+        snippet="MultiheadAttention",
+    ),
     "Linear": Constructor(
         "in_features out_features bias", "nn.Linear", "in_features out_features", {"bias": "bias"}, {"bias": True}
     ),

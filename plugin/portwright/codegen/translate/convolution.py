@@ -15,7 +15,7 @@ from portwright.codegen.translate.registry import Layout, Operation, row
 def pad(op: Operation) -> ast.expr:
     """torch gives pairs from the last axis backwards; MLX one pair per axis."""
     mode = op.value("mode", "constant")
-    if mode not in ("constant", "replicate"):
+    if mode not in ("constant", "replicate", "reflect", "circular"):
         raise HoleError(f"padding of mode {mode}")
     if op.scope.rank(op.raw["input"]) is None and not op.is_last() and mode == "constant":
         value = op.args.get("value")
@@ -37,11 +37,15 @@ def pad(op: Operation) -> ast.expr:
         if isinstance(given, (ast.Tuple, ast.List)):
             pair: ast.expr = ast.Tuple([given.elts[2 * i], given.elts[2 * i + 1]], ast.Load())
         else:
-            pair = quote("(p[i], p[j])", p=given, i=literal(2 * i), j=literal(2 * i + 1))
+            text = "(p[i], p[j])" if not held_tensors(op) else "(int(p[i]), int(p[j]))"
+            pair = quote(text, p=given, i=literal(2 * i), j=literal(2 * i + 1))
         widths[place] = pair
     if any(min(plain(w)) < 0 for w in widths if is_literal(w)):
         return cropped(op, widths, mode)
     made = ast.List(widths, ast.Load())
+    if mode in ("reflect", "circular"):
+        padded = call("pad_by_index", op["input"], made, ast.Constant(mode))
+        return ask(padded, Demand("snippet", "pad_by_index"))
     if mode == "replicate":
         return quote('mx.pad(x, w, mode="edge")', x=op["input"], w=made)
     value = op.get("value")
@@ -64,6 +68,12 @@ def cropped(op: Operation, widths: list[ast.expr], mode: str) -> ast.expr:
     return ast.Subscript(call("mx.pad", op["input"], padded, **extra), ast.Tuple(cuts, ast.Load()), ast.Load())
 
 
+def held_tensors(op: Operation) -> bool:
+    """Whether the widths are tensors of one number each."""
+    items = op.scope.seen(op.raw["pad"]).items
+    return not items or any(i is None for i in items)
+
+
 INTERPOLATE = (
     "input size=None scale_factor=None mode='nearest' align_corners=None recompute_scale_factor=None antialias=False"
 )
@@ -71,17 +81,49 @@ INTERPOLATE = (
 
 @row("interpolate upsample", INTERPOLATE, Layout.AWARE)
 def interpolate(op: Operation) -> ast.expr:
-    """Nearest by whole factors or to a size, and linear by factors, each on channels-last or channels-first values."""
-    mode = op.value("mode", "nearest")
-    if op.value("antialias", False):
-        raise HoleError("interpolation with antialiasing")
-    if mode == "nearest":
-        return nearest_to(op) if op.get("size") is not None else nearest_by(op)
-    if mode not in ("linear", "bilinear", "trilinear") or op.get("scale_factor") is None:
-        raise HoleError(f"interpolation of mode {mode}" + (" to a size" if op.get("size") is not None else ""))
-    corners = ast.Constant(True) if op.value("align_corners") else None
-    layer = call("nn.Upsample", scale_factor=op["scale_factor"], mode=ast.Constant("linear"), align_corners=corners)
-    return outward(op, ast.Call(layer, [inward(op)], []))
+    """Nearest by whole factors repeats; everything else is resampled, along the axes that the layout has."""
+    mode, rank = op.value("mode", "nearest"), op.rank()
+    corners, antialias = bool(op.value("align_corners")), bool(op.value("antialias", False))
+    if op.value("recompute_scale_factor") and op.get("size") is None:
+        raise HoleError("interpolation that computes its scale again")
+    if mode == "nearest" and op.get("size") is None and is_whole(op):
+        return nearest_by(op)
+    kinds = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
+    kind = kinds.get(mode, mode)
+    if kind not in ("linear", "cubic", "nearest", "nearest-exact"):
+        raise HoleError(f"interpolation of mode {mode}")
+    axes = tuple(last_axis(i, rank) if op.is_last() else i for i in range(2, rank))
+    name = "size" if op.get("size") is not None else "scale_factor"
+    options = {"align_corners": True} if corners else {}
+    options |= {"antialias": True} if antialias else {}
+    made = call(
+        "resample",
+        op["input"],
+        literal(axes),
+        **{"sizes" if name == "size" else "scales": per_axis(op, name, len(axes))},
+        mode=literal(kind) if kind != "linear" else None,
+        **{k: literal(v) for k, v in options.items()},
+    )
+    made = ask(made, Demand("snippet", "resample"))
+    if op.is_last() == op.scope.is_last(op.node):
+        return made
+    return outward(op, made) if op.is_last() else to_last(made, rank)
+
+
+def per_axis(op: Operation, name: str, count: int) -> ast.expr:
+    """One size or scale for each axis; a single number stands for all."""
+    given = op[name]
+    if isinstance(given, (ast.Tuple, ast.List)) or op.kinds(name) & {"tuple", "list", "size"}:
+        return given
+    if count > 1 and not isinstance(given, (ast.Name, ast.Constant, ast.Attribute)):
+        return quote("(g,) * n", g=given, n=literal(count))
+    return ast.Tuple([given] * count, ast.Load())
+
+
+def is_whole(op: Operation) -> bool:
+    """Whether the scale is one whole number, whatever the config."""
+    value = plain(op["scale_factor"])
+    return isinstance(value, (int, float)) and float(value) == int(value)
 
 
 def nearest_by(op: Operation) -> ast.expr:
@@ -92,22 +134,6 @@ def nearest_by(op: Operation) -> ast.expr:
     for axis in range(2, rank):
         place = last_axis(axis, rank) if op.is_last() else axis
         out = quote("mx.repeat(x, s, axis=a)", x=out, s=literal(int(value)), a=literal(place))
-    return out
-
-
-def nearest_to(op: Operation) -> ast.expr:
-    """Pick the source row of each target row: floor(target * in / out)."""
-    size, out, rank = op["size"], op["input"], op.rank()
-    for axis in range(2, rank):
-        place = last_axis(axis, rank) if op.is_last() else axis
-        if isinstance(size, (ast.Tuple, ast.List)):
-            want = size.elts[axis - 2]
-        elif op.kinds("size") == {"int"}:
-            want = size
-        else:
-            want = ast.Subscript(size, literal(axis - 2), ast.Load())
-        picked = quote("mx.arange(n) * x.shape[a] // n", n=want, x=op["input"], a=literal(place))
-        out = quote("mx.take(x, i, axis=a)", x=out, i=picked, a=literal(place))
     return out
 
 
@@ -169,15 +195,20 @@ def pool(op: Operation, layer: str) -> ast.expr:
     return outward(op, ast.Call(made, [inward(op)], []))
 
 
-@row("adaptive_avg_pool1d adaptive_avg_pool2d", "input output_size", Layout.AWARE)
+@row("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", "input output_size", Layout.AWARE)
 def adaptive_average(op: Operation) -> ast.expr:
-    """To one value per channel; other sizes need uneven windows."""
+    """To one value per channel, or the means of as many windows as asked for."""
     size, rank = op.value("output_size"), op.rank()
-    if size not in (1, (1, 1), [1, 1], (1,), [1]):
-        raise HoleError(f"adaptive pooling to {size}")
     axes = tuple(range(1, rank - 1)) if op.is_last() else tuple(range(2, rank))
-    made = quote("mx.mean(x, axis=a, keepdims=True)", x=op["input"], a=literal(axes if len(axes) > 1 else axes[0]))
-    return made if op.is_last() == op.scope.is_last(op.node) else outward(op, to_last(made, rank))
+    if size in (1, (1,) * len(axes), [1] * len(axes)):
+        shown = literal(axes if len(axes) > 1 else axes[0])
+        made = quote("mx.mean(x, axis=a, keepdims=True)", x=op["input"], a=shown)
+    else:
+        made = call("adaptive_average", op["input"], literal(axes), per_axis(op, "output_size", len(axes)))
+        made = ask(made, Demand("snippet", "adaptive_average"))
+    if op.is_last() == op.scope.is_last(op.node):
+        return made
+    return outward(op, made) if op.is_last() else to_last(made, rank)
 
 
 @row("pixel_shuffle", "input upscale_factor")

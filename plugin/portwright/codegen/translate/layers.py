@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
-from portwright.codegen.quote import literal, method, quote
+from portwright.codegen.quote import literal, method, plain, quote
 from portwright.codegen.trace import ModuleTrace
 
 if TYPE_CHECKING:
@@ -98,3 +98,31 @@ def as_function(scope: Scope, n: ast.Call, name: str, **settings: Any) -> ast.ex
             op.args[key] = literal(tuple(value) if isinstance(value, list) else value)
             op.raw[key] = op.args[key]
     return laid_out(scope, n, ROWS[name], op)
+
+
+ATTENTION_INPUTS = "query key value key_padding_mask need_weights attn_mask average_attn_weights is_causal"
+
+
+@layer("MultiheadAttention")
+def attention(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    """Output and weights; what only saves torch work (`need_weights`, `is_causal` beside a mask) is left out."""
+    names: list[str | None] = [*ATTENTION_INPUTS.split()]
+    given = {**dict(zip(names, n.args, strict=False)), **{k.arg: k.value for k in n.keywords}}
+    if None in given or set(given) - set(ATTENTION_INPUTS.split()):
+        raise HoleError("attention with arguments that are not known")
+    if plain(scope.known(given.get("average_attn_weights", literal(True)))) is not True:
+        raise HoleError("attention weights of each head")
+    positional = [first(scope, given[q]) for q in ("query", "key", "value")]
+    masks = ("key_padding_mask", "attn_mask")
+    keywords = [ast.keyword(q, scope.expr(given[q])) for q in masks if scope.kinds(given.get(q)) - {"none"}]
+    return ast.Call(scope.expr(n.func), positional, keywords)
+
+
+@layer("LSTM")
+@layer("GRU")
+def recurrent(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    """The output and the last state, from an optional first state."""
+    if n.keywords or len(n.args) > 2 or scope.rank(n.args[0]) != 3:
+        raise HoleError("a recurrent layer with other arguments than (batch, length, width) and a state")
+    state = [scope.expr(a) for a in n.args[1:] if scope.kinds(a) != {"none"}]
+    return ast.Call(scope.expr(n.func), [first(scope, n.args[0]), *state], [])

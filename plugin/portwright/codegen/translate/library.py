@@ -37,6 +37,29 @@ def bidirectional(op: Operation) -> ast.expr:
     return made
 
 
+BIDIRECTIONAL = (
+    "config inputs_embeds attention_mask=None encoder_hidden_states=None cache=None or_mask_function=None "
+    "and_mask_function=None allow_is_bidirectional_skip=True"
+)
+
+
+@row("create_bidirectional_sliding_window_mask", BIDIRECTIONAL, Layout.OPAQUE, LIBRARY_ROWS)
+def bidirectional_window(op: Operation) -> ast.expr:
+    """An additive mask over keys that are near, from a padding mask of (batch, keys)."""
+    for name in ("or_mask_function", "and_mask_function", "encoder_hidden_states", "cache"):
+        if op.get(name) is not None and op.kinds(name) != {"none"}:
+            raise HoleError(f"a mask with {name}")
+    if op.kinds("attention_mask") == {"tensor"} and op.rank("attention_mask") != 2:
+        raise HoleError("a padding mask that is not (batch, length)")
+    window = ask(
+        quote("c.sliding_window", c=op["config"]), *config_demands(op.scope, op.raw["config"], "sliding_window")
+    )
+    made = call("make_window_mask", op["inputs_embeds"], window)
+    if op.get("attention_mask") is not None:
+        made.args.append(op["attention_mask"])
+    return ask(made, Demand("snippet", "make_window_mask"))
+
+
 MASK = (
     "config inputs_embeds attention_mask=None cache=None position_ids=None or_mask_function=None "
     "and_mask_function=None block_sequence_ids=None layer_idx=None allow_is_causal_skip=True"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, literal, quote
+from portwright.codegen.translate.constructors import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from portwright.codegen.translate.registry import Layout, Operation, row, template
 
 E = Layout.ELEMENTWISE
@@ -102,3 +104,18 @@ def normalize(op: Operation) -> ast.expr:
 @row("cosine_similarity", "x1 x2 dim=1 eps=1e-8")
 def cosine_similarity(op: Operation) -> ast.expr:
     raise HoleError("cosine_similarity")
+
+
+@row("weight_norm", "module name='weight' dim=0", Layout.AWARE)
+def weight_norm(op: Operation) -> ast.expr:
+    """A layer with the parts of its weight in the weight's place; the axis is moved as the weight's layout is."""
+    program = op.scope.program
+    bases = {program.torch_base(cls) for cls in op.scope.seen(op.raw["module"]).types}
+    axis = op.value("dim", 0)
+    if op.value("name", "weight") != "weight" or len(bases) != 1 or not isinstance(axis, int) or axis < 0:
+        raise HoleError("weight_norm of another parameter than the weight, or along no one axis")
+    if bases <= TRANSPOSED_CONVOLUTIONS:
+        axis = {0: -1, 1: 0}.get(axis, axis - 1)
+    elif bases <= CONVOLUTIONS:
+        axis = {0: 0, 1: -1}.get(axis, axis - 1)
+    return ask(call("with_weight_norm", op["module"], literal(axis)), Demand("snippet", "with_weight_norm"))
