@@ -48,7 +48,7 @@ def probe_of(plan: dict[str, Any], seed: int, observed: bool) -> Any:
 
 
 def drawn(spec: str, g: Any) -> Any:
-    """`f 2 5`: normal floats (`+30` shifts them); `i 2 5 9`: integers below 9; `b`: booleans; `m`: True where padded."""
+    """`f 2 5`: normal floats (`+30` shifts them); `i 2 5 9`: integers below 9; `b`: booleans; `m`: True where padding."""
     import torch
 
     kind, *rest = spec.split()
@@ -73,12 +73,14 @@ def zoo(names: list[tuple[str, str]], folder: Path) -> dict[str, dict[str, Any]]
     for job, made in zip(jobs, run_side("inputs", jobs, folder), strict=True):
         probes, configs = made
         reference = f"{job['file']}:{job['class']}"
-        cases.append({"reference": reference, "configs": configs, "probes": probes, "path": str(FOLDER), "lenient": True})
+        cases.append(
+            {"reference": reference, "configs": configs, "probes": probes, "path": str(FOLDER), "lenient": True}
+        )
     return dict(zip([f"{f}:{c}" for f, c in names], bench(cases, folder / "ports"), strict=True))
 
 
 def verdict(report: dict[str, Any]) -> tuple[str, list[str]]:
-    """"ported", "refused", "holes" or "WRONG", with what to say about it."""
+    """ "ported", "refused", "holes" or "WRONG", with what to say about it."""
     if report.get("holes"):
         return "holes", [f"{h['where']}: {h['reason']}" for h in report["holes"]]
     wrong, refused = [], []

@@ -3,7 +3,6 @@
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from functools import partial
-from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -15,7 +14,7 @@ Pair = namedtuple("Pair", ["first", "second"])
 @dataclass
 class Output:
     last: torch.Tensor
-    pooled: Optional[torch.Tensor] = None
+    pooled: torch.Tensor | None = None
 
 
 class DataBranch(nn.Module):
@@ -423,17 +422,29 @@ ZOO = {
         "seen": [{"x": "f 2 4", "flag": "ones 2"}, {"x": "f 2 4", "flag": "ones 5"}],
         "unseen": [{"x": "f 7 4", "flag": "ones 1"}, {"x": "f 7 4", "flag": "ones 9"}],
     },
-    "LengthBranch": {"seen": D, "unseen": [{"x": "f 2 9 4"}, {"x": "f 1 5 4"}, {"x": "f 3 4 4"}], "others": [{"limit": 3}]},
+    "LengthBranch": {
+        "seen": D,
+        "unseen": [{"x": "f 2 9 4"}, {"x": "f 1 5 4"}, {"x": "f 3 4 4"}],
+        "others": [{"limit": 3}],
+    },
     "LengthLoop": {"seen": D, "unseen": [{"x": "f 3 9 4"}, {"x": "f 1 1 4"}], "others": [{"most": 3}]},
     "WhileHalving": {"seen": D, "unseen": [{"x": "f 3 17 4"}, {"x": "f 3 1 4"}]},
     "ForElse": {"seen": D, "unseen": [{"x": "f 2 99 4"}]},
     "Optionals": {
         "seen": [{"x": "f 2 5 4"}, {"x": "f 2 5 4", "context": "f 2 3 4", "mask": "i 2 3 2"}],
-        "unseen": [{"x": "f 2 5 4", "context": "f 2 7 4"}, {"x": "f 1 4 4", "mask": "i 1 4 2"}, {"x": "f 2 3 4", "scale": 0.5}],
+        "unseen": [
+            {"x": "f 2 5 4", "context": "f 2 7 4"},
+            {"x": "f 1 4 4", "mask": "i 1 4 2"},
+            {"x": "f 2 3 4", "scale": 0.5},
+        ],
     },
     "MutableDefault": {"seen": D, "unseen": [{"x": "f 3 2 4"}]},
     "CachedMask": {"seen": D, "unseen": [{"x": "f 3 2 4"}, {"x": "f 3 9 4"}]},
-    "Buffers": {"seen": [{"ids": "i 2 5 11"}], "unseen": [{"ids": "i 3 9 11"}], "others": [{"vocab": 13, "dim": 8, "most": 20}]},
+    "Buffers": {
+        "seen": [{"ids": "i 2 5 11"}],
+        "unseen": [{"ids": "i 3 9 11"}],
+        "others": [{"vocab": 13, "dim": 8, "most": 20}],
+    },
     "Heterogeneous": {
         "seen": [{"x": "f 2 6"}],
         "unseen": [{"x": "f 5 6"}],

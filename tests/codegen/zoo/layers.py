@@ -154,7 +154,9 @@ class CrossAttention(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, dim=8, heads=2, layers=2, norm_first=False, activation="relu", final=True):
         super().__init__()
-        layer = nn.TransformerEncoderLayer(dim, heads, 16, activation=activation, batch_first=True, norm_first=norm_first)
+        layer = nn.TransformerEncoderLayer(
+            dim, heads, 16, activation=activation, batch_first=True, norm_first=norm_first
+        )
         self.encoder = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(dim) if final else None)
 
     def forward(self, x, mask=None):

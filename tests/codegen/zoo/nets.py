@@ -264,7 +264,9 @@ class MiniUNet(nn.Module):
             self.downs.append(nn.ModuleList([ResBlock(last, w, c, groups), attend, down]))
             last = w
         for i, w in reversed(list(enumerate(widths))):
-            self.ups.append(nn.ModuleList([ResBlock(last + w, w, c, groups), ImageAttention(w) if i in attn_at else nn.Identity()]))
+            self.ups.append(
+                nn.ModuleList([ResBlock(last + w, w, c, groups), ImageAttention(w) if i in attn_at else nn.Identity()])
+            )
             last = w
         self.norm = nn.GroupNorm(groups, last)
         self.out = nn.Conv2d(last, default(out, 3), 3, padding=1)
@@ -335,7 +337,9 @@ class Mixer(nn.Module):
         self.blocks = nn.ModuleList()
         for _ in range(depth):
             token = nn.Sequential(nn.Linear(o.length, o.length), nn.GELU(), nn.Linear(o.length, o.length))
-            self.blocks.append(nn.ModuleDict({"token": token, "a": nn.Linear(o.dim, inner), "b": nn.Linear(inner, o.dim)}))
+            self.blocks.append(
+                nn.ModuleDict({"token": token, "a": nn.Linear(o.dim, inner), "b": nn.Linear(inner, o.dim)})
+            )
         self.norm = nn.LayerNorm(o.dim)
 
     def forward(self, x):
@@ -378,7 +382,9 @@ class MixtureOfExperts(nn.Module):
     def __init__(self, dim=6, experts=4, k=2, normalize=True):
         super().__init__()
         self.gate = nn.Linear(dim, experts, bias=False)
-        self.experts = nn.ModuleList([nn.Sequential(nn.Linear(dim, 8), nn.ReLU(), nn.Linear(8, dim)) for _ in range(experts)])
+        self.experts = nn.ModuleList(
+            [nn.Sequential(nn.Linear(dim, 8), nn.ReLU(), nn.Linear(8, dim)) for _ in range(experts)]
+        )
         self.k, self.normalize = k, normalize
 
     def forward(self, x):
@@ -418,7 +424,9 @@ class Perceiver(nn.Module):
     def __init__(self, dim=6, latents=3, depth=2, share=True, heads=2):
         super().__init__()
         self.latents = nn.Parameter(torch.randn(latents, dim))
-        make = lambda: nn.ModuleDict({"q": nn.Linear(dim, dim), "kv": nn.Linear(dim, 2 * dim), "ff": nn.Linear(dim, 2 * dim)})  # noqa: E731
+        make = lambda: nn.ModuleDict(
+            {"q": nn.Linear(dim, dim), "kv": nn.Linear(dim, 2 * dim), "ff": nn.Linear(dim, 2 * dim)}
+        )  # noqa: E731
         first = make()
         self.layers = nn.ModuleList([first if share else make() for _ in range(depth)])
         self.heads = heads

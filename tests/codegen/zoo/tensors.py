@@ -374,9 +374,9 @@ class Bucketed(nn.Module):
         side = (relative > 0).to(torch.long) * half
         distance = relative.abs()
         exact = half // 2
-        large = exact + (
-            torch.log(distance.float() / exact) / math.log(self.most / exact) * (half - exact)
-        ).to(torch.long)
+        large = exact + (torch.log(distance.float() / exact) / math.log(self.most / exact) * (half - exact)).to(
+            torch.long
+        )
         large = torch.min(large, torch.full_like(large, half - 1))
         return self.table(side + torch.where(distance < exact, distance, large)).permute(2, 0, 1)
 
