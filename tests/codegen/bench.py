@@ -35,6 +35,8 @@ def one(side: str, job: dict[str, Any]) -> Any:
         if side in ("observe", "generate"):
             name = "portwright.codegen.observe.__main__" if side == "observe" else "portwright.codegen.generate"
             return importlib.import_module(name).run(job, Silent())
+        if side == "inputs":
+            return importlib.import_module("zoo").write_inputs(job)
         if side in ("references", "ports"):
             return getattr(importlib.import_module("generality"), side)(job)
         (torch_side if side == "torch" else mlx_side)(job)

@@ -114,6 +114,7 @@ def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[
     import mlx.core as mx
     import numpy as np
     from grade import errors, flatten, ported
+    from portwright.nesting import nested
 
     folder = Path(made["folder"])
     config = json.loads((folder / "config.json").read_text())
@@ -133,7 +134,7 @@ def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[
         inputs = {k: v.astype(mx.int32) if v.dtype == mx.int64 else v for k, v in inputs.items()}
         wanted = [data[k] for k in sorted(data) if k.startswith("out.")]
         try:
-            found = errors(flatten(model(**inputs, **probe["kwargs"])), wanted, np)
+            found = errors(flatten(model(**nested({**inputs, **probe["kwargs"]}))), wanted, np)
         except Exception as error:
             said = judged(made["label"], error, "call")
             if said["verdict"] == "finding":

@@ -29,7 +29,12 @@ def torch_side(job: dict[str, Any]) -> None:
     out = Path(job["out"])
     listing = []
     for index, config in enumerate(job["configs"]):
-        model = build(job["reference"], config, 5 + index)
+        try:
+            model = build(job["reference"], config, 5 + index)
+        except Exception:
+            if not job.get("lenient"):  # lenient: what the reference itself refuses is left out
+                raise
+            continue
         redraw(model, 50 + index)
         folder = out / f"config{index}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,8 +43,13 @@ def torch_side(job: dict[str, Any]) -> None:
         save_file(state, str(folder / "reference.safetensors"))
         given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
         for n, probe in enumerate(given or make_probes(model, config, job.get("overrides"))):
-            with torch.no_grad():
-                result = model(**probe.arguments())
+            try:
+                with torch.no_grad():
+                    result = model(**probe.arguments())
+            except Exception:
+                if not job.get("lenient"):
+                    raise
+                continue
             cached = ("past_key_values", "cache", "cache_params")
             if hasattr(result, "items"):
                 result = [v for k, v in result.items() if k not in cached]
@@ -76,14 +86,23 @@ def mlx_side(job: dict[str, Any]) -> None:
     figures = []
     for index in range(len(job["configs"])):
         folder = out / f"config{index}"
+        if not (folder / "config.json").is_file():
+            continue
         config = json.loads((folder / "config.json").read_text())
         try:
             model = module.Model(module.ModelArgs.from_dict(config))
         except ValueError as error:
             figures.append({"config": index, "refused": str(error)})
             continue
+        except Exception as error:
+            figures.append({"config": index, "failed": f"construction: {type(error).__name__}: {error}"})
+            continue
         state = mx.load(str(folder / "reference.safetensors"))
-        model.load_weights(ported(model, state, mapping))
+        try:
+            model.load_weights(ported(model, state, mapping))
+        except Exception as error:
+            figures.append({"config": index, "failed": f"weights: {type(error).__name__}: {error}"})
+            continue
         model.eval()
         for item in json.loads((out / "listing.json").read_text()):
             if item["config"] != index:

@@ -95,8 +95,11 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "expand broadcast_to": ("x.expand(4, -1, 3)", {"x": (4, 2, 1)}),
     "repeat tile": ("x.repeat(2, 1, 3)", {"x": (2, 3)}),
     "repeat_interleave": ("x.repeat_interleave(3, dim=1)", {"x": (2, 3)}),
-    "chunk": ("torch.cat(x.chunk(3, dim=-1)[::-1], dim=-1)", {"x": (2, 6)}),
-    "split split_with_sizes": ("x.split([1, 2, 3], dim=1)[1] * x.split(2, dim=1)[2]", {"x": (2, 6)}),
+    "chunk": ("torch.cat(x.chunk(3, dim=-1)[::-1] + y.chunk(4, -1)[::-1], dim=-1)", {"x": (2, 6), "y": (2, 10)}),
+    "split split_with_sizes": (
+        "x.split([1, 2, 3], dim=1)[1] * x.split(2, dim=1)[2] * x.split(4, 1)[-1]",
+        {"x": (2, 6)},
+    ),
     "unbind": ("x.unbind(1)[1]", {"x": (2, 3, 4)}),
     "roll": ("torch.roll(x, 2, dims=1)", {"x": (2, 5)}),
     "flip": ("torch.flip(x, [1])", {"x": (2, 5)}),

@@ -6,7 +6,7 @@ import ast
 import copy
 from typing import cast
 
-from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.prune import Decision, assumed_in, decide
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -18,7 +18,10 @@ from portwright.codegen.runtime.caches import is_none_test
 
 @expression(ast.Constant)
 def constant(scope: Scope, node: ast.expr) -> ast.expr:
-    return ast.Constant(cast(ast.Constant, node).value)
+    value = cast(ast.Constant, node).value
+    if isinstance(value, int) and not -(2**31) <= value < 2**32:
+        raise HoleError(f"the integer {value}: MLX indexes and counts with 32 bits")
+    return ast.Constant(value)
 
 
 @expression(Translated)
@@ -150,6 +153,7 @@ def boolean(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.BoolOp, node)
     passing = isinstance(n.op, ast.And)  # the truth value that moves on to the next operand
     values = []
+    skipped: list[Demand] = []
     for index, value in enumerate(n.values):
         truth = scope.truth(value)
         if not truth:
@@ -157,11 +161,12 @@ def boolean(scope: Scope, node: ast.expr) -> ast.expr:
         last = index == len(n.values) - 1
         translated = scope.expr(value)
         if not last and truth == {passing} and is_fixed(translated):
+            skipped += assumed_in(translated)
             continue
         values.append(translated)
         if truth == {not passing} and is_fixed(translated):
             break
-    return values[0] if len(values) == 1 else ast.BoolOp(n.op, values)
+    return ask(values[0] if len(values) == 1 else ast.BoolOp(n.op, values), *skipped)
 
 
 def is_fixed(node: ast.expr) -> bool:
@@ -174,12 +179,21 @@ def conditional(scope: Scope, node: ast.expr) -> ast.expr:
     decision = decide(scope, n.test, keep=plain_arms(scope, n))
     if decision.value is not None:
         arm = scope.expr(n.body if decision.value else n.orelse)
-        return decision.attach(arm)
+        return decision.attach(guarded(arm, n.test, decision))
     assert decision.test is not None
     body, orelse = scope.expr(n.body), scope.expr(n.orelse)
     if ast.dump(body) == ast.dump(orelse):
         return body
     return ast.IfExp(decision.test, body, orelse)
+
+
+def guarded(arm: ast.expr, test: ast.expr, decision: Decision) -> ast.expr:
+    """The arm that was seen, behind a run-time refusal of the other one where that can be asked for."""
+    if decision.guard is None:
+        return arm
+    text = ast.Constant(f"{ast.unparse(test)} was seen one way only")
+    refusal = ask(quote("not_ported(t)", t=text), Demand("snippet", "not_ported"))
+    return ast.IfExp(decision.guard, refusal, arm)
 
 
 PLAIN_NODES = (
@@ -217,11 +231,20 @@ def dict_comprehension(scope: Scope, node: ast.expr) -> ast.expr:
 def generators(scope: Scope, items: list[ast.comprehension]) -> list[ast.comprehension]:
     out = []
     for g in items:
-        tests = []
+        tests: list[ast.expr] = []
+        decided: list[Decision] = []
         for test in g.ifs:
             decision = decide(scope, test, keep=True)
             if decision.test is not None:
                 tests.append(decision.test)
+            elif decision.guard is not None:
+                raise HoleError(f"a comprehension's test {ast.unparse(test)}, which was seen one way only")
+            else:
+                tests += [ast.Constant(False)] if decision.value is False else []
+                decided.append(decision)
         target = copy.deepcopy(g.target)  # tidying may blank it, and the next pass may read it
-        out.append(ast.comprehension(target, scope.expr(g.iter), tests, 0))
+        iterated = scope.expr(g.iter)
+        for decision in decided:
+            decision.attach(iterated)
+        out.append(ast.comprehension(target, iterated, tests, 0))
     return out

@@ -111,6 +111,19 @@ SNIPPETS = {
     base = rope["rope_theta"] * growth ** (dim / (dim - 2))
     return 1.0 / base ** (mx.arange(0, dim, 2, dtype=mx.float32) / dim)
 ''',
+    "split_by": '''def split_by(x, size, axis):
+    """Parts of a size along an axis; the last is what is left."""
+    return mx.split(x, list(range(size, x.shape[axis], size)), axis=axis)
+''',
+    "uneven_chunks": '''def uneven_chunks(x, count, axis):
+    """At most so many parts along an axis, all but the last of one size."""
+    size = -(-x.shape[axis] // count)
+    return mx.split(x, list(range(size, x.shape[axis], size)), axis=axis)
+''',
+    "not_ported": '''def not_ported(what):
+    """What no run of the reference did has no code here."""
+    raise NotImplementedError(f"not ported: {what}")
+''',
     "quantize": '''def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import field_of, holder, holds
@@ -195,12 +196,22 @@ def own_attribute(scope: Scope, attr: str, depth: int) -> ast.expr | None:
     if not fid:
         return None
     inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
-    values = [
-        s.value
-        for s in inner.function.nodes
-        if isinstance(s, ast.Assign) and any(is_self_attribute(inner, t, attr) for t in s.targets)
-    ]
+    values = assigned(inner, lambda t: is_self_attribute(inner, t, attr))
     return rewritten(inner, values[0], depth + 1) if len(values) == 1 else None
+
+
+def assigned(scope: Scope, matches: Callable[[ast.expr], bool]) -> list[ast.expr]:
+    """What is assigned to a target, by itself or in `a, b = x, y`."""
+    found = []
+    for s in scope.function.nodes:
+        if not isinstance(s, ast.Assign):
+            continue
+        for t in s.targets:
+            if matches(t):
+                found.append(s.value)
+            elif isinstance(t, ast.Tuple) and isinstance(s.value, ast.Tuple) and len(t.elts) == len(s.value.elts):
+                found += [v for e, v in zip(t.elts, s.value.elts, strict=True) if matches(e)]
+    return found
 
 
 def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
@@ -229,12 +240,5 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         found = scope.facts.origins.get((scope.trace.fid, node.id), frozenset())
         text = next(iter(found)) if len(found) == 1 else "?"
         return ast.parse(text, mode="eval").body if text != "?" else None
-    values = [
-        s.value
-        for s in scope.function.nodes
-        if isinstance(s, ast.Assign)
-        and len(s.targets) == 1
-        and isinstance(s.targets[0], ast.Name)
-        and s.targets[0].id == node.id
-    ]
+    values = assigned(scope, lambda t: isinstance(t, ast.Name) and t.id == node.id)
     return rewritten(scope, values[0], depth + 1) if len(values) == 1 else None

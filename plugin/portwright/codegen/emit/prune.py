@@ -20,10 +20,12 @@ class Decision:
     value: bool | None = None
     assumption: Assumption | None = None
     guard: ast.expr | None = None  # a run-time test that is true when the port must refuse
+    demands: tuple[Demand, ...] = ()  # what the parts took for granted that decided it
 
     def attach(self, node: Node) -> Node:
-        """Make the assumption (if any) count as long as `node` is in the port."""
-        return ask(node, Demand("assume", self.assumption)) if self.assumption is not None else node
+        """Make the assumptions count as long as `node` is in the port."""
+        own = [Demand("assume", self.assumption)] if self.assumption is not None else []
+        return ask(node, *own, *self.demands)
 
 
 # What a test may read without depending on inputs or config: how the library or Python is set up.
@@ -42,7 +44,7 @@ def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
     value = next(iter(truth))
     reason = why(scope, test, value)
     if reason == "static" or settled(scope, test):
-        return Decision(value=value)
+        return Decision(value=value, demands=taken_for_granted(scope, test))
     if keep:
         try:
             return kept(scope, test)
@@ -62,8 +64,35 @@ def kept(scope: Scope, test: ast.expr) -> Decision:
     """The translated test; one that became a literal is decided."""
     translated = condition(scope, test)
     if isinstance(translated, ast.Constant):
-        return Decision(value=bool(translated.value))
+        return Decision(value=bool(translated.value), demands=assumed_in(translated))
     return Decision(test=translated)
+
+
+def taken_for_granted(scope: Scope, test: ast.expr) -> tuple[Demand, ...]:
+    """What makes a test literal: an attribute that was always None, an attribute that a module does not have."""
+    asked = [n for n in ast.walk(test) if isinstance(n, ast.Call) and asks_attribute(scope, n)]
+    lives = [Demand("live", cls, n.args[1].value) for n in asked for cls in holder_types(scope, n.args[0])]  # type: ignore[attr-defined]
+    try:
+        return (*assumed_in(scope.expr(test)), *lives)
+    except HoleError:
+        return tuple(lives)
+
+
+def asks_attribute(scope: Scope, n: ast.Call) -> bool:
+    """`hasattr(module, "name")`."""
+    named = isinstance(n.func, ast.Name) and n.func.id == "hasattr" and len(n.args) == 2
+    return named and isinstance(n.args[1], ast.Constant) and scope.kinds(n.args[0]) == {"module"}
+
+
+def holder_types(scope: Scope, node: ast.expr) -> frozenset[str]:
+    from portwright.codegen.emit.names import holder_classes
+
+    return frozenset(holder_classes(scope, node))
+
+
+def assumed_in(node: ast.AST) -> tuple[Demand, ...]:
+    """The assumptions that a translated tree carries."""
+    return tuple(d for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind == "assume")
 
 
 def condition(scope: Scope, test: ast.expr) -> ast.expr:
@@ -82,6 +111,7 @@ def connective(scope: Scope, test: ast.BoolOp) -> ast.expr:
     passing = isinstance(test.op, ast.And)
     parts: list[ast.expr] = []
     pending: list[Decision] = []
+    skipped: list[Demand] = []
     for operand in test.values:
         truth = scope.truth(operand)
         if not truth:
@@ -89,6 +119,7 @@ def connective(scope: Scope, test: ast.BoolOp) -> ast.expr:
         if len(truth) == 1:
             value = next(iter(truth))
             if why(scope, operand, value) == "static":
+                skipped += taken_for_granted(scope, operand)
                 if value == passing:
                     continue
                 parts.append(ast.Constant(value))
@@ -104,6 +135,7 @@ def connective(scope: Scope, test: ast.BoolOp) -> ast.expr:
         else:
             part = condition(scope, operand)
         if isinstance(part, ast.Constant) and bool(part.value) == passing:
+            skipped += assumed_in(part)
             continue
         parts.append(part)
         if isinstance(part, ast.Constant):
@@ -116,7 +148,7 @@ def connective(scope: Scope, test: ast.BoolOp) -> ast.expr:
         out = parts[0] if len(parts) == 1 else ast.BoolOp(test.op, parts)
     for decision in pending:
         decision.attach(out)
-    return out
+    return ask(out, *skipped)
 
 
 def why(scope: Scope, test: ast.expr, value: bool) -> str:

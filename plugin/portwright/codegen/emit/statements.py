@@ -8,7 +8,7 @@ from typing import cast
 from portwright.codegen.emit.assign import assign, target
 from portwright.codegen.emit.effects import expression_statement
 from portwright.codegen.emit.parts import part
-from portwright.codegen.emit.prune import decide
+from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import Demand, ask
@@ -139,7 +139,7 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         assert decision.test is not None
         return two_sided(scope, n, decision.test)
     taken, other = (n.body, n.orelse) if decision.value else (n.orelse, n.body)
-    out = block(scope, taken)
+    out = [*carried(scope, n, decision), *block(scope, taken)]
     if decision.assumption is None:
         return out
     validation = bool(other) and all(is_refusal(s) for s in other)
@@ -157,6 +157,18 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if validation and decision.guard is None:
         return out
     return [check, *out]
+
+
+def carried(scope: Scope, n: ast.If, decision: Decision) -> list[ast.stmt]:
+    """A marker of what decided the test, which counts if either branch does anything."""
+    if not decision.demands:
+        return []
+    made = ask(ast.Expr(ast.Constant("assumption")), *decision.demands)
+    made.marker = True  # type: ignore[attr-defined]
+    made.origin = n.lineno  # type: ignore[attr-defined]
+    made.bound = bound_names(n)  # type: ignore[attr-defined]
+    made.effects = any(has_effect(scope, s) for s in (*n.body, *n.orelse))  # type: ignore[attr-defined]
+    return [made]
 
 
 def asks_what_is_given(scope: Scope, test: ast.expr) -> bool:
@@ -228,7 +240,7 @@ def bound_names(node: ast.AST) -> frozenset[str]:
 def while_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     n = cast(ast.While, node)
     if True not in scope.truth(n.test):
-        return []
+        return branch(scope, ast.copy_location(ast.If(n.test, n.body, []), n))  # no run went round
     scope.nested += 1
     out = ast.While(scope.expr(n.test), block(scope, n.body), [])
     scope.nested -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last, transpose
 from portwright.codegen.quote import call, literal, method, plain, quote, tuple_of
@@ -163,18 +164,20 @@ def repeat_interleave(op: Operation) -> ast.expr:
 
 @row("chunk", "input chunks dim=0", Layout.AXIS)
 def chunk(op: Operation) -> ast.expr:
-    even_chunks(op)
-    return call("mx.split", op["input"], op["chunks"], axis=op.axis(default=0))
+    axis = op.axis(default=0) or literal(0)
+    if even_chunks(op):
+        return call("mx.split", op["input"], op["chunks"], axis=axis)
+    made = quote("uneven_chunks(x, n, a)", x=op["input"], n=op["chunks"], a=axis)
+    return ask(made, Demand("snippet", "uneven_chunks"))
 
 
-def even_chunks(op: Operation) -> None:
-    """torch's chunk may give fewer or uneven parts; MLX's split gives equal ones or fails."""
-    count, dim = plain(op["chunks"]), op.value("dim", 0)
-    if not isinstance(count, int):
-        return  # a computed number of chunks: MLX refuses uneven ones when it is called
-    for shape in op.scope.seen(op.raw["input"]).shapes:
-        if shape[dim] % count:
-            raise HoleError("chunk into uneven parts")
+def even_chunks(op: Operation) -> bool:
+    """Whether MLX's split gives what torch's chunk gave: equal parts, as many as asked for; else it would fail."""
+    count, dim = op.scope.seen(op.raw["chunks"]), op.value("dim", 0)
+    counts = {plain(op["chunks"])} if plain(op["chunks"]) else {c for c in count.consts if isinstance(c, int)}
+    if not isinstance(dim, int):
+        return True
+    return all(shape[dim] % n == 0 for shape in op.scope.seen(op.raw["input"]).shapes for n in counts)
 
 
 @row("split split_with_sizes", "input split_size_or_sections dim=0", Layout.AXIS)
@@ -196,13 +199,9 @@ def split(op: Operation) -> ast.expr:
             s=op["split_size_or_sections"],
             a=axis or literal(0),
         )
-    dim = op.value("dim", 0)
-    step = op.scope.seen(op.raw["split_size_or_sections"])
-    for shape in op.scope.seen(op.raw["input"]).shapes:
-        if step.const and shape[dim] % step.consts[0]:
-            raise HoleError("split into uneven parts")
     assert axis is not None
-    return quote("mx.split(x, x.shape[a] // s, axis=a)", x=op["input"], s=op["split_size_or_sections"], a=axis)
+    made = quote("split_by(x, s, a)", x=op["input"], s=op["split_size_or_sections"], a=axis)
+    return ask(made, Demand("snippet", "split_by"))
 
 
 def plain_sum(node: ast.expr) -> int | None:
