@@ -458,7 +458,7 @@ class Wave(nn.Module):
 
     def forward(self, x):
         h, total = self.inp(x), 0
-        for i, (conv, skip) in enumerate(zip(self.dilated, self.skip)):
+        for i, (conv, skip) in enumerate(zip(self.dilated, self.skip, strict=True)):
             a, g = conv(F.pad(h, ((self.kernel - 1) * 2**i, 0))).chunk(2, 1)
             y = torch.tanh(a) * torch.sigmoid(g)
             total = total + skip(y)
