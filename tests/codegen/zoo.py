@@ -48,7 +48,7 @@ def probe_of(plan: dict[str, Any], seed: int, observed: bool) -> Any:
 
 
 def drawn(spec: str, g: Any) -> Any:
-    """`f 2 5`: normal floats (`+30` shifts them); `i 2 5 9`: integers below 9; `b`: booleans; `m`: True where padding."""
+    """`f 2 5`: normal floats (`+30` shifts them); `i 2 5 9`: integers below 9; `b`: booleans; `m`: True for padding."""
     import torch
 
     kind, *rest = spec.split()

@@ -94,10 +94,6 @@ SNIPPETS = {
     same = chunk[:, None, :, None] == chunk[:, None, None, :]
     return mx.where(same, mask, mx.finfo(mask.dtype).min).astype(mask.dtype)
 ''',
-    "not_ported": '''def not_ported(what):
-    """Refuse what no run of the reference showed."""
-    raise NotImplementedError(f"not ported: {what} never ran")
-''',
     "expert_linear": '''def expert_linear(x, weight, index):
     """Each token through its own k experts: x of (tokens, 1 or k, in) and weight of (experts, in, out)."""
     return mx.gather_mm(x[..., None, :], weight, rhs_indices=index).squeeze(-2)
