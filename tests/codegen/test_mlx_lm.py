@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from portwright.errors import ExitCode, PortError
 from portwright.runtimes import left_out
+from portwright.tryport import Options, run_try
 from portwright.verify.blame import failing
 from portwright.workers import run_worker
 
@@ -29,6 +31,9 @@ CONFIG = {
     "tie_word_embeddings": True,
     "pad_token_id": 0,
 }
+
+
+DECODERS = tomllib.loads((Path(__file__).parent / "mlx_lm.toml").read_text())
 
 
 def generated(reference: str, config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -109,3 +114,29 @@ def test_a_model_without_a_cache_is_refused_by_name(tmp_path: Path) -> None:
         generated("transformers:BertModel", {"num_hidden_layers": 1}, tmp_path)
     assert error.value.code == ExitCode.USAGE
     assert "BertModel" in error.value.problems[0].where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(DECODERS))
+def test_decoders_port_for_mlx_lm(name: str, tmp_path: Path) -> None:
+    """Zero holes, and every check within tolerance, those through the caches too."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(DECODERS[name]["config"]))
+    result = run_try(DECODERS[name]["reference"], config, options=Options(runtime="mlx-lm"))
+    assert result.status == "ported", result.to_json()
+
+
+@pytest.mark.parametrize("reference", ["transformers:Mamba2ForCausalLM", "transformers:LlamaModel"])
+def test_what_mlx_lm_cannot_drive_is_named(reference: str, tmp_path: Path) -> None:
+    """A recurrent state and a model without logits are refused, not ported wrongly."""
+    config = {
+        "hidden_size": 32,
+        "num_heads": 8,
+        "head_dim": 8,
+        "num_hidden_layers": 1,
+        "state_size": 8,
+        "vocab_size": 61,
+    }
+    with pytest.raises(PortError) as error:
+        generated(reference, {**config, "n_groups": 2, "num_attention_heads": 4, "num_key_value_heads": 2}, tmp_path)
+    assert error.value.code == ExitCode.USAGE and error.value.problems[0].where == reference

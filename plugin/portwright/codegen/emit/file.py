@@ -52,10 +52,12 @@ SNIPPETS = {
     )
 ''',
     "cached_tokens": '''def cached_tokens(cache):
-    """How many tokens a cache has seen; the rows of a padded batch differ, which needs positions by row."""
-    if isinstance(cache.offset, mx.array):
-        raise ValueError("this port computes one position for all rows: it takes no cache of a padded batch")
-    return cache.offset
+    """How many tokens a cache has seen; in a padded batch the rows differ, and each has its own number."""
+    return cache.offset[:, None] if isinstance(cache.offset, mx.array) else cache.offset
+''',
+    "by_row": '''def by_row(positions):
+    """Positions as (1, length), or as (batch, length) where the rows differ."""
+    return positions[None] if positions.ndim == 1 else positions
 ''',
     "first_cache": '''def first_cache(cache, layer_types, kind):
     """The cache of the first layer of this kind, None where there is none."""

@@ -88,6 +88,8 @@ def run_all(
         model = build(reference, config, seed)
         redraw(model, seed + index)
         models.append(model)
+        if cache:
+            cached.check_layers(reference, model.config)
         calls = [(p.name, p.arguments()) for p in probes[index]] if not cache else []
         for n, group in enumerate(cached.runs(model, cache, seed + index) if cache else ()):
             calls += [(f"cached {n}", arguments) for arguments in group]

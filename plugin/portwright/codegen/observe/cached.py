@@ -37,6 +37,17 @@ def check_result(reference: str, result: Any, cache: Any) -> None:
         raise PortError(Problem(reference, problem, hint), ExitCode.USAGE)
 
 
+def check_layers(reference: str, config: Any) -> None:
+    """Raise PortError (USAGE) for a model some of whose layers keep another state than keys and values."""
+    from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+    layers = fresh_cache(config).layers
+    found = sorted({type(x).__name__ for x in layers if isinstance(x, LinearAttentionCacheLayerMixin)})
+    if found:
+        problem = f"its layers keep a recurrent state ({', '.join(found)}), for which no mlx-lm cache is written yet"
+        raise PortError(Problem(reference, problem, 'use runtime = "standalone"'), ExitCode.USAGE)
+
+
 def runs(model: torch.nn.Module, argument: str, seed: int) -> Iterator[list[dict[str, Any]]]:
     """Groups of calls, as keyword arguments; the calls of a group share one cache.
 

@@ -42,8 +42,9 @@ def cache_of_loop(program: Program, function: Function, loop: ast.For) -> str:
         if {c.sort for c in function.seen(node).callees} != {"module"}:
             continue
         for value in (*node.args, *[k.value for k in node.keywords]):
-            if isinstance(value, ast.Name) and is_cache(program, function.seen(value)):
-                return value.id
+            for part in ast.walk(value):
+                if isinstance(part, ast.Name) and is_cache(program, function.seen(part)):
+                    return part.id
     return ""
 
 
@@ -149,6 +150,23 @@ def cache_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
             check_own_layer(scope, given["layer_idx"])
         return ask(quote("cached_tokens(c)", c=any_cache(scope, held)), Demand("snippet", "cached_tokens"))
     raise HoleError(f"the cache's {callee.name}")
+
+
+def follows_cache(scope: Scope, node: ast.AST, depth: int = 4) -> bool:
+    """Whether a value counts on from what a cache holds: in a padded batch it differs from row to row."""
+    if not is_cached(scope.program) or depth == 0:
+        return False
+    for n in ast.walk(node):
+        if isinstance(n, ast.Call) and any(
+            c.name == "get_seq_length" and is_cache_call(scope, n, c) for c in scope.seen(n).callees
+        ):
+            return True
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
+            for s in ast.walk(scope.tree):
+                made = isinstance(s, ast.Assign) and any(isinstance(t, ast.Name) and t.id == n.id for t in s.targets)
+                if made and s.value is not node and follows_cache(scope, s.value, depth - 1):  # type: ignore[attr-defined]
+                    return True
+    return False
 
 
 METHODS = {"update": ("key_states", "value_states", "layer_idx"), "get_seq_length": ("layer_idx",)}

@@ -8,6 +8,7 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last, transpose
 from portwright.codegen.quote import call, literal, method, plain, quote, tuple_of
+from portwright.codegen.runtime.caches import follows_cache
 from portwright.codegen.translate.registry import Layout, Operation, row, template
 
 
@@ -80,6 +81,8 @@ def unsqueeze(op: Operation) -> ast.expr:
     out_last = op.scope.kinds(op.node) == {"tensor"} and op.scope.is_last(op.node)
     if op.is_last() and out_last and isinstance(dim, int) and dim % (op.rank() + 1) > 1:
         return inserted(op["input"], dim % (op.rank() + 1) - 1)
+    if dim == 0 and op.scope.rank(op.raw["input"]) == 1 and follows_cache(op.scope, op.raw["input"]):
+        return ask(quote("by_row(x)", x=op["input"]), Demand("snippet", "by_row"))
     return result(op, unsqueezed(op, first(op), dim))
 
 
