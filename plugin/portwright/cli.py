@@ -30,6 +30,7 @@ VERBS = {
     "why": ("why", "say why a task would run"),
     "check": ("check", "read every byte of the outputs and compare it with the receipts"),
     "try": ("try_", "port a class or model type with random weights, and compare"),
+    "atlas": ("atlas", "try every model of transformers and diffusers, and write how far each comes"),
     "verify": ("verify", "measure a port on this machine and add its run to the evidence"),
     "golden": ("golden", "pack the reference's answers into one file, or unpack or retake them"),
     "skill": ("skill", "list Skills, or copy a built-in one into this repo"),

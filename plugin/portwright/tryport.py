@@ -126,6 +126,7 @@ class Try:
     work: Path
     on_event: OnEvent | None
     inputs: Path | None
+    overrides: dict[str, Any] = field(default_factory=dict)
     start: float = field(default_factory=time.perf_counter)
 
     def run(self, config: dict[str, Any] | None) -> None:
@@ -167,13 +168,14 @@ class Try:
         job = {"reference": self.result.reference, "seed": self.options.seed, "out": str(made)}
         found = self.worker("config", "atlas.shrink", job)
         self.result.notes.append(found["note"])
+        self.overrides = found["inputs"]
         return canonical.parse_object(made.read_bytes(), str(made))
 
     def observe(self, config: dict[str, Any]) -> None:
         job: dict[str, Any] = {
             "configs": [config],
             "probes": self.probes,
-            "overrides": {},
+            "overrides": self.overrides,
             "runtime": self.options.runtime,
             "out": str(self.work / "trace"),
         }
@@ -194,7 +196,7 @@ class Try:
             job |= {"mode": "snapshot", "snapshot": str(self.options.snapshot.resolve()), "weights": files}
         job |= {
             "keep_weights": True,
-            "overrides": left_out(self.options.runtime),
+            "overrides": {**self.overrides, **left_out(self.options.runtime)},
             "varied": self.inputs is not None,
             "out": str(self.work / "golden"),
         }

@@ -16,16 +16,16 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli
 import torch
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from portwright.errors import PortError
 from portwright.reference.build import BOOKKEEPING, build, load_class, not_built
+from portwright.reference.guided import Choice
 from portwright.reference.probes import forward_arguments, make_probes, named_probes
 from portwright.workers import Emit, worker_main
 
@@ -33,6 +33,17 @@ HERE = Path(__file__).parent
 TRIES = 60
 SECONDS = 15.0  # of processor time, for the whole search
 LAYERS = 4  # at most, where a model's layers are of several types
+ORDER = (
+    "image",
+    "head dim",
+    "key-value heads",
+    "layers",
+    "positions",
+    "patch",
+    "window of a picture",
+    "heads",
+    "groups",
+)
 TOKEN = re.compile(
     r".*(_token|_token_id|_token_index|_token_ids|tokens|_start_id|_end_id|_pad_id|_bos_id|_eos_id|^unk_index|_patch_id)$"
 )
@@ -61,6 +72,7 @@ class Shrunk:
     parameters: int
     tries: int
     note: str
+    inputs: dict[str, Any] = field(default_factory=dict)  # overrides of the probes that it runs on
 
 
 @functools.cache
@@ -87,31 +99,29 @@ def shrink(reference: str, seed: int = 0) -> Shrunk:
     given = exception_of(full, cls)
     levels: dict[str, int] = dict(given.get("levels", {}))
     best = attempt(reference, full, levels, given, seed)
-    tries = 1
-    end = time.process_time() + SECONDS
-    while not best.runs and tries < TRIES:
-        found = best
+    tries, end, reasons = 1, time.process_time() + SECONDS, {best.reason}
+    while not best.runs and tries < TRIES and time.process_time() < end:
+        found: Attempt | None = None
         for group, level in changes(levels):
-            trial = attempt(reference, full, {**levels, group: level}, given, seed)
+            trial = attempt(reference, full, {**levels, group: level}, given, seed, best)
             tries += 1
-            if trial.runs or trial.progress > found.progress:
+            if trial.better(found or best) or (found is None and trial.sideways(best, reasons)):
                 found, kept = trial, {**levels, group: level}
             if trial.runs or tries >= TRIES or time.process_time() > end:
                 break
-        if found is best:
+        if found is None:
             break
         best, levels = found, kept
-        if time.process_time() > end:
-            break
+        reasons.add(best.reason)
     if not best.runs and best.parameters and time.process_time() < end:
-        best = attempt(reference, full, levels, given, seed, search=True)
+        best = attempt(reference, full, levels, given, seed, best, search=True)
     if not best.runs:
         raise not_built(reference, f"no small config of it runs: {best.reason}", "give one: --config config.json")
     larger = ", ".join(
         f"{group} larger ({level})" for group, level in levels.items() if group not in given.get("levels", {})
     )
     note = f"tiny config made by portwright.atlas, {best.parameters} parameters" + (f"; {larger}" if larger else "")
-    return Shrunk(best.config, best.parameters, tries, note)
+    return Shrunk(best.config, best.parameters, tries, note, dict(given.get("inputs", {})))
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,14 @@ class Attempt:
     progress: int  # 0: no config object; 1: no model; from 2: modules called before it failed
     reason: str
     parameters: int
+    choice: Choice | None = None  # of inputs
+
+    def better(self, other: Attempt) -> bool:
+        return self.runs or self.progress > other.progress
+
+    def sideways(self, other: Attempt, reasons: set[str]) -> bool:
+        """Whether it came as far and failed for a reason that was not there before."""
+        return self.progress == other.progress and self.reason not in reasons
 
 
 def attempt(
@@ -131,46 +149,39 @@ def attempt(
     levels: Mapping[str, int],
     given: Mapping[str, Any],
     seed: int,
+    before: Attempt | None = None,
     search: bool = False,
 ) -> Attempt:
     """Shrink at these levels, build and look for inputs that run."""
     config = tiny(full, levels)
     merge(config, given.get("config", {}))
-    calls = 0
-
-    def count(*_: Any) -> None:
-        nonlocal calls
-        calls += 1
-
-    handle = None
+    choice: Choice | None = None
     parameters = 0
     try:
         with quiet():
             model = build(reference, config, seed)
             parameters = sum(p.numel() for p in model.parameters())
-            handle = register_module_forward_pre_hook(count)
             if search:
                 make_probes(model, config, given.get("inputs"))
             else:
-                found, reason = named_probes(model, forward_arguments(model), given.get("inputs", {}))
+                hint = before.choice if before is not None else None
+                found, choice = named_probes(model, forward_arguments(model), given.get("inputs", {}), hint)
                 if not found:
-                    raise not_built(reference, f"no inputs: {reason}")
+                    raise not_built(reference, f"no inputs: {choice.reason if choice is not None else ''}")
     except PortError as error:
         reason = error.problems[0].problem
-        return Attempt(config, False, (2 + calls) if parameters else 1, reason, parameters)
-    finally:
-        if handle is not None:
-            handle.remove()
+        furthest = 2 + max(choice.calls, 0) if choice is not None else 2
+        return Attempt(config, False, furthest if parameters else 1, reason, parameters, choice)
     return Attempt(config, True, 0, "", parameters)
 
 
 def changes(levels: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """One group at a time, one size further, the cheapest first."""
-    deepest = max((len(r.sizes) for r in rules()), default=0)
-    for step in range(1, deepest + 1):
-        for rule in rules():
+    ordered = sorted((r for r in rules() if r.sizes), key=lambda r: ORDER.index(r.group) if r.group in ORDER else 99)
+    for step in range(1, max(len(r.sizes) for r in ordered) + 1):
+        for rule in ordered:
             level = levels.get(rule.group, 0) + step
-            if level <= len(rule.sizes) and rule.sizes:
+            if level <= len(rule.sizes):
                 yield rule.group, level
 
 
@@ -254,8 +265,9 @@ def smaller(name: str, value: Any, levels: Mapping[str, int]) -> Any:
     if rule.lists == "each":
         return [min(v, size) if v > 0 else v for v in value]
     first = next((v for v in value if v > 0), 1)
-    if rule.group in ("heads", "key-value heads"):
-        return [max(1, v * min(size, 2) // first) for v in value]
+    if rule.group in ("heads", "key-value heads"):  # powers of two divide the channels that they share
+        ranks = sorted(set(value))
+        return [min(min(first, 2) * 2 ** ranks.index(v), 8) for v in value]
     if max(value) <= size:
         return value
     return [min(max(8, round(v * size / 2 / first / 8) * 8), size) if v > 4 else v for v in value]
@@ -284,6 +296,10 @@ def settle(before: Mapping[str, Any], section: dict[str, Any]) -> None:
         ),
         0,
     )
+    for name, value in before.items():  # every head its own keys and values: so they stay
+        if heads and isinstance(section.get(name), int) and name in ("num_key_value_heads", "num_kv_heads"):
+            whole = next((before[k] for k in ("num_attention_heads", "n_head", "num_heads") if k in before), None)
+            section[name] = heads if value == whole else section[name]
     head = section.get("head_dim") or section.get("attention_head_dim") or (width // heads if width and heads else 8)
     if isinstance(section.get("qk_nope_head_dim"), int) and isinstance(section.get("qk_rope_head_dim"), int):
         head = section["qk_rope_head_dim"]
@@ -313,11 +329,19 @@ def settle_layers(before: Mapping[str, Any], section: dict[str, Any], count: str
     kinds = max((len(set(map(repr, v))) for k, v in per_layer.items() if not indices(k, v)), default=1)
     if 1 < kinds < total:
         section[count] = min(max(section[count], min(kinds, LAYERS)), total)
+    outs = before.get("out_indices") or before.get("out_features")
+    if isinstance(outs, list) and len(outs) <= LAYERS:
+        section[count] = min(max(section[count], len(outs)), total)
     typed = next((v for v in per_layer.values() if 1 < len(set(map(repr, v))) < total), None)
     picked = kinds_first(typed, section[count]) if typed else list(range(section[count]))
     for name in per_layer:
         section[name] = [section[name][i] for i in picked]
+    if isinstance(outs, list) and outs and section[count] < total:
+        section["out_features"] = None
+        section["out_indices"] = spread(len(outs), section[count])
     for name, values in before.items():
+        if name in ("out_indices", "out_features"):
+            continue
         if isinstance(values, list) and values and name not in per_layer:
             if indices(name, values) and max(values) >= section[count]:
                 section[name] = scaled_indices(values, total, section[count])
@@ -325,7 +349,13 @@ def settle_layers(before: Mapping[str, Any], section: dict[str, Any], count: str
                 numbers = scaled_indices([int(v[5:]) for v in values], total + 1, section[count] + 1)
                 section[name] = [f"stage{n}" for n in numbers]
         elif isinstance(values, dict) and values and all(str(k).isdigit() for k in values):
-            section[name] = {n: values[o] for n, o in enumerate(picked) if o in values}
+            numbered = {int(k): v for k, v in values.items()}
+            section[name] = {n: numbered[o] for n, o in enumerate(picked) if o in numbered}
+
+
+def spread(many: int, count: int) -> list[int]:
+    """`many` stages of `count`, evenly; all of them where there are fewer."""
+    return sorted({max(1, count * (n + 1) // many) for n in range(many)})
 
 
 def indices(name: str, values: list[Any]) -> bool:
@@ -416,7 +446,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     torch.set_num_threads(1)
     found = shrink(job["reference"], int(job.get("seed", 0)))
     Path(job["out"]).write_text(json.dumps(found.config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return {"parameters": found.parameters, "tries": found.tries, "note": found.note}
+    return {"parameters": found.parameters, "tries": found.tries, "note": found.note, "inputs": found.inputs}
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from portwright.reference.catalogue import ENABLING, forms
+from portwright.reference.catalogue import ENABLING, FORMS, forms
 from portwright.reference.named_inputs import Sizes
 
 TRIES = 90
+EITHER = ("inputs_embeds", "decoder_inputs_embeds", "pixel_values_videos", "video_grid_thw")  # stand for another input
+FEW = 12  # tries, with a hint
 SECONDS = 5.0  # of processor time
 
 
@@ -38,14 +40,19 @@ def guided(
     required: list[str],
     sizes: Sizes,
     given: Mapping[str, Any],
+    hint: Choice | None = None,
 ) -> Choice:
-    """The first choice of arguments that the model runs on; where there is none, the one that came furthest."""
+    """The first choice of arguments that the model runs on; where there is none, the one that came furthest.
+
+    A `hint` is the best choice for a similar model: it is where the search starts, and few others are tried.
+    """
     start = [n for n in required if n not in given]
     unknown = [n for n in start if not forms(n)]
     if unknown:
         return Choice({}, reason=f"no probe is known for {', '.join(unknown)}")
-    best = tried(model, Choice(dict.fromkeys(start, 0), kwargs=given), sizes)
-    left, end = TRIES, time.process_time() + SECONDS
+    first = dict.fromkeys(start, 0) if hint is None or not hint.forms else dict(hint.forms)
+    best = tried(model, Choice(first, kwargs=given), sizes)
+    left, end = TRIES if hint is None else FEW, time.process_time() + SECONDS
     while not best.ran and left > 0 and time.process_time() < end:
         found = best
         for changed in changes(best, names, given):
@@ -70,7 +77,8 @@ def changes(best: Choice, names: Mapping[str, inspect.Parameter], given: Mapping
         {**best.forms, n: index} for n, now in best.forms.items() for index in range(len(forms(n))) if index != now
     ]
     said = [c for c in more if any(n in best.reason for n in set(c) - set(best.forms))]
-    return [*said, *other, *[c for c in more if c not in said]]
+    every = {n: 0 for n in FORMS if n in names and n not in given and n not in EITHER} | dict(best.forms)
+    return [*said, *other, *[c for c in more if c not in said], *([every] if len(every) > len(best.forms) + 1 else [])]
 
 
 def tried(model: torch.nn.Module, choice: Choice, sizes: Sizes) -> Choice:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from portwright.nesting import nested
 from portwright.reference.build import not_built
-from portwright.reference.guided import guided, made
+from portwright.reference.guided import Choice, guided, made
 from portwright.reference.named_inputs import Sizes, field, make_input, optional_inputs, sizes_of
 from portwright.reference.search import search_inputs
 
@@ -57,7 +57,8 @@ def make_probes(
     """
     given = dict(overrides or {})
     names = forward_arguments(model)
-    found, reason = named_probes(model, names, given)
+    found, choice = named_probes(model, names, given)
+    reason = choice.reason if choice is not None else ""
     found = found or search_probes(model, names, given)
     if not found:
         raise not_built(
@@ -69,13 +70,16 @@ def make_probes(
 
 
 def named_probes(
-    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
-) -> tuple[list[Probe], str]:
-    """Probes by the field's argument names that the model runs on; where there are none, the reason."""
+    model: torch.nn.Module,
+    names: Mapping[str, inspect.Parameter],
+    given: Mapping[str, Any],
+    hint: Choice | None = None,
+) -> tuple[list[Probe], Choice | None]:
+    """Probes by the field's argument names that the model runs on, and what was chosen by trial or failed last."""
     found = from_names(model, names, given)
     if found and runs(model, found[0]):
-        return [p for p in found if runs(model, p)], ""
-    return guided_probes(model, names, given) if getattr(model, "config", None) is not None else ([], "")
+        return [p for p in found if runs(model, p)], None
+    return guided_probes(model, names, given, hint) if getattr(model, "config", None) is not None else ([], None)
 
 
 def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
@@ -108,8 +112,11 @@ def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], g
 
 
 def guided_probes(
-    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
-) -> tuple[list[Probe], str]:
+    model: torch.nn.Module,
+    names: Mapping[str, inspect.Parameter],
+    given: Mapping[str, Any],
+    hint: Choice | None = None,
+) -> tuple[list[Probe], Choice]:
     """Probes whose arguments and their forms were found by trial."""
     main = getattr(model, "main_input_name", None)
     required = [k for k, p in names.items() if p.default is p.empty]
@@ -119,9 +126,9 @@ def guided_probes(
     shaped = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
     g = torch.Generator().manual_seed(100)
     arguments = {**fixed, **{k: drawn(v, g) for k, v in shaped.items()}}
-    choice = guided(model, names, required, sizes_of(model, 13, 2, variant=0), arguments)
+    choice = guided(model, names, required, sizes_of(model, 13, 2, variant=0), arguments, hint)
     if not choice.ran:
-        return [], choice.reason
+        return [], choice
     probes = []
     for index, (title, length, batch, observed, which) in enumerate(PLANS):
         if which == "none" and index != 3:
@@ -136,7 +143,7 @@ def guided_probes(
         g = torch.Generator().manual_seed(150)
         values |= {k: drawn(v, g) for k, v in shaped.items()}
         probes.append(Probe("unseen-values", values, fixed, 150, observed=False))
-    return [p for p in probes if runs(model, p)], ""
+    return [p for p in probes if runs(model, p)], choice
 
 
 def probe_of(
