@@ -21,7 +21,7 @@ from portwright.codegen.runtime.root import config_fields
 from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
-ADDS_OUTPUTS = ("output_attentions", "output_hidden_states")
+ADDS_OUTPUTS = ("output_attentions", "output_hidden_states", "output_router_logits")
 UNSET = frozenset({"per_layer_config"})  # fields that a library saves only where they are set
 FROM_DICT = """
     @classmethod

@@ -18,7 +18,9 @@ def attempt(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         raise HoleError("try ... finally")
     visits = [visits_of(scope, s) for s in n.body]
     through = all(v is not None and (v == scope.trace.entered or (scope.nested and v)) for v in visits)
-    if through and not any(scope.seen(x).n for h in n.handlers for s in h.body for x in ast.walk(s)):
+    if through and not any(
+        scope.seen(x).n for h in n.handlers for s in h.body for x in ast.walk(s) if isinstance(x, ast.expr)
+    ):
         return [*block(scope, n.body), *block(scope, n.orelse)]
     if visits[0] == 0 and len(n.handlers) == 1:
         return block(scope, n.handlers[0].body)

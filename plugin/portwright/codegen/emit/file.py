@@ -96,6 +96,11 @@ SNIPPETS = {
     same = chunk[:, None, :, None] == chunk[:, None, None, :]
     return mx.where(same, mask, mx.finfo(mask.dtype).min).astype(mask.dtype)
 ''',
+    "topk": '''def topk(x, k):
+    """The k largest values of the last axis, the largest first, and where they are."""
+    index = mx.argsort(-x, axis=-1)[..., :k]
+    return mx.take_along_axis(x, index, axis=-1), index
+''',
     "expert_linear": '''def expert_linear(x, weight, index):
     """Each token through its own k experts: x of (tokens, 1 or k, in) and weight of (experts, in, out)."""
     return mx.gather_mm(x[..., None, :], weight, rhs_indices=index).squeeze(-2)

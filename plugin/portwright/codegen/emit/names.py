@@ -6,11 +6,18 @@ import ast
 import builtins
 import sys
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 import mlx.nn as nn
 
 from portwright.codegen.emit.configs import config_demands, config_keys
+from portwright.codegen.emit.layer_attributes import (
+    LAYER_ATTRIBUTES,
+    bias_demands,
+    convolution_weight,
+    is_layer_setting,
+    torch_layer_attribute,
+)
 from portwright.codegen.emit.parts import part, whole
 from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
@@ -18,7 +25,6 @@ from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.layout import to_first
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
@@ -287,9 +293,9 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     seen = scope.seen(node)
     torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
-        return torch_layer_attribute(scope, node, seen)
+        return torch_layer_attribute(scope, node, classes)
     if node.attr in LAYER_ATTRIBUTES and is_layer_setting(scope, classes, node.attr):
-        return torch_layer_attribute(scope, node, seen)
+        return torch_layer_attribute(scope, node, classes)
     if (
         seen.const
         and node.attr not in scope.program.stored_attributes
@@ -309,47 +315,6 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     bases = {scope.program.torch_base(c) for c in classes}
     if node.attr == "weight" and any(b.startswith("Conv") for b in bases):
         out = convolution_weight(out, bases, scope.rank(node))
+    if node.attr == "bias" and torch_owned:
+        demands += bias_demands(scope, node)
     return ask(out, *demands, *methods, *properties)
-
-
-CONVOLUTIONS = frozenset({"Conv1d", "Conv2d", "Conv3d"})
-
-
-def convolution_weight(read: ast.expr, bases: set[str], rank: int | None) -> ast.expr:
-    """The weight of a convolution as the reference has it: MLX keeps the input channels last."""
-    if not bases <= CONVOLUTIONS or rank is None:
-        raise HoleError("the weight of a transposed convolution, or of one of several kinds of layers")
-    return to_first(read, rank)
-
-
-def is_layer_setting(scope: Scope, classes: Iterable[str], attr: str) -> bool:
-    """Whether an attribute of rewritten classes is one that their torch base keeps, and MLX's layer does not."""
-    bases = {scope.program.torch_base(c) for c in classes}
-    return bool(bases) and "Module" not in bases and "" not in bases and attr not in scope.program.stored_attributes
-
-
-LAYER_ATTRIBUTES = {
-    "in_features": "x.weight.shape[1]",
-    "out_features": "x.weight.shape[0]",
-    "num_embeddings": "x.weight.shape[0]",
-    "embedding_dim": "x.weight.shape[1]",
-    "out_channels": "x.weight.shape[0]",
-    "kernel_size": "x.weight.shape[1:-1]",
-    "normalized_shape": "x.weight.shape",
-    "eps": "x.eps",
-    "num_groups": "x.num_groups",
-    "groups": "x.groups",
-}
-
-
-def torch_layer_attribute(scope: Scope, node: ast.Attribute, seen: Any) -> ast.expr:
-    """`layer.in_features` and the like, from what the MLX layer keeps."""
-    found = LAYER_ATTRIBUTES.get(node.attr)
-    base = {scope.program.torch_base(c) for c in holder_classes(scope, node.value)}
-    if found is not None:
-        return quote(found, x=scope.expr(node.value))
-    if node.attr in ("stride", "padding", "dilation") and base <= {"Conv2d", "Conv3d"}:
-        return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
-    if node.attr in ("stride", "padding", "dilation") and base and base <= {"Conv1d", "ConvTranspose1d"}:
-        return quote(f"(x.{node.attr},)", x=scope.expr(node.value))
-    raise HoleError(f"the attribute {node.attr} of a torch layer")

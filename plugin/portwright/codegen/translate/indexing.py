@@ -60,7 +60,7 @@ def scatter(op: Operation) -> ast.expr:
             raise HoleError("scatter with an index that is smaller on other axes")
     value = op[given]
     if op.kinds(given) != {"tensor"}:
-        value = call("mx.array", value, dtype=quote("x.dtype", x=op["input"]))
+        value = call("mx.array", value)
     elif op.scope.seen(op.raw[given]).shapes != op.scope.seen(op.raw["index"]).shapes:
         raise HoleError("scatter of values of another shape than the index")
     return call("mx.put_along_axis", op["input"], op["index"], value, axis=op.axis())

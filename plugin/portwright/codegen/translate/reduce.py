@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, literal, quote
 from portwright.codegen.translate.registry import Layout, Operation, row
@@ -77,8 +78,7 @@ def topk(op: Operation) -> ast.expr:
         raise HoleError("the smallest k")
     if op.value("dim", -1) not in (-1, op.rank() - 1):
         raise HoleError("topk along another axis than the last")
-    order = quote("mx.argsort(-x, axis=-1)[..., :k]", x=op["input"], k=op["k"])
-    return quote("(mx.take_along_axis(x, i, axis=-1), i)", x=op["input"], i=order)
+    return ask(call("topk", op["input"], op["k"]), Demand("snippet", "topk"))
 
 
 @row("sort", "input dim=-1 descending=False stable=False")
