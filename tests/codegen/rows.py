@@ -198,7 +198,7 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         {"x": (2, 3, 5, 8), "y": (2, 3, 5, 8), "z": (2, 3, 5, 8)},
     ),
     "scatter scatter_": (
-        "torch.zeros_like(x).scatter_(1, i, 1) + torch.scatter(x, 1, i, x[:, :2]) + x.scatter(1, i, -2.0)",
+        "torch.zeros_like(x).scatter_(1, i, 1) + torch.scatter(x, 1, i, x[:, :1]) + x.scatter(1, i, -2.0)",
         {"x": (3, 4), "i": (3, 1)},
     ),
     "pad": ("F.pad(x, (1, 2, 0, 1)).sum(-1) + F.pad(x, (1, 2, 0, 1), value=2.0).sum(-1) + F.pad(x, (-1, 1, 1, 0)).sum(-1)", {"x": (2, 3, 5)}),

@@ -9,6 +9,7 @@ import mlx.nn as nn
 class ModelArgs:
     kinds: list = field(default_factory=lambda: ["slow", "fast"])
     layers: list = field(default_factory=lambda: ["shift", "mix"])
+    dim: int = 6
     quantization: dict | None = None
 
     @classmethod
@@ -82,9 +83,7 @@ class Waves(nn.Module):
 class Model(nn.Module):
     def __init__(self, config: ModelArgs):
         super().__init__()
-        raise NotImplementedError(
-            "try:\n    width = int(dim)\nexcept TypeError:\n    width = 1"
-        )
+        width = int(config.dim)
         self.kinds = config.kinds
         self.waves = Waves(width, config.kinds)
         made = []
