@@ -201,7 +201,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "torch.zeros_like(x).scatter_(1, i, 1) + torch.scatter(x, 1, i, x[:, :1]) + x.scatter(1, i, -2.0)",
         {"x": (3, 4), "i": (3, 1)},
     ),
-    "pad": ("F.pad(x, (1, 2, 0, 1)).sum(-1) + F.pad(x, (1, 2, 0, 1), value=2.0).sum(-1) + F.pad(x, (-1, 1, 1, 0)).sum(-1)", {"x": (2, 3, 5)}),
+    "pad": (
+        "F.pad(x, (1, 2, 0, 1)).sum(-1) + F.pad(x, (1, 2, 0, 1), value=2.0).sum(-1) + F.pad(x, (-1, 1, 1, 0)).sum(-1)",
+        {"x": (2, 3, 5)},
+    ),
     "conv1d": ("F.conv1d(x, y, z, stride=2, padding=1)", {"x": (2, 3, 9), "y": (4, 3, 3), "z": (4,)}),
     "conv2d": ("F.conv2d(x, y, padding=(1, 0), dilation=(1, 2))", {"x": (2, 3, 9, 7), "y": (4, 3, 3, 3)}),
     "conv3d": ("F.conv3d(x, y)", {"x": (2, 3, 5, 6, 7), "y": (4, 3, 3, 3, 3)}),

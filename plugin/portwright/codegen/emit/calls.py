@@ -7,10 +7,11 @@ from typing import cast
 
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.computed import read_computed
-from portwright.codegen.emit.configs import config_demands, field_of, holds
+from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
 from portwright.codegen.emit.construct import construct, is_own_module
 from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.names import dtype, is_standard
+from portwright.codegen.emit.properties import properties_of
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.supers import is_super_call, super_call
 from portwright.codegen.emit.units import holds_function, unit_call
@@ -127,7 +128,9 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
         if holds(scope, n.args[0], field):
             return ask(ast.Attribute(config, field, ast.Load()), *config_demands(scope, n.args[0], field))
         default = n.args[2] if len(n.args) > 2 else None
-        if isinstance(default, ast.Constant) and scope.kinds(default) == scope.kinds(n):
+        computed = any(field in properties_of(scope.program.trace, k) for k in config_keys(scope, n.args[0]))
+        same = not isinstance(default, ast.Constant) or scope.kinds(default) == scope.kinds(n)
+        if default is not None and not computed and same:
             return scope.expr(default)
     return scope.expr(ast.copy_location(attribute_like(n, title.value), n))
 
