@@ -162,7 +162,8 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
             item["none"] = True
         if name in tables:
             if not tables[name]:
-                return {**entry, "isolate": False, "why": "it takes frequencies where the reference takes cos and sin"}
+                why = "it takes frequencies where the reference takes cos and sin"
+                return {**entry, "isolate": False, "why": why, "out": outputs(work, forward)}
             item["made_by"] = tables[name]
         if seen is not None and seen.tags == {"cl"} and len(seen.ranks) == 1:
             item["perm"] = list(to_last_perm(next(iter(seen.ranks))))
