@@ -25,6 +25,8 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
 PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
 
+FACTORY = ("get_activation", "diffusers.models.activations")  # activations by name, as a port can look them up too
+
 
 @expression(ast.Call)
 def call(scope: Scope, node: ast.expr) -> ast.expr:
@@ -76,8 +78,9 @@ def holds_class(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
 
 def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """A call of one leaf."""
+    by_name = (callee.name, callee.module) == FACTORY and not isinstance(n.args[0], ast.Constant)
     activation = activation_value(scope, n)
-    if activation is not None:
+    if activation is not None and not by_name:
         return activation
     if is_cache_call(scope, n, callee):
         return cache_call(scope, n, callee)

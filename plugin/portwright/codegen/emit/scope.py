@@ -93,6 +93,21 @@ class Scope:
     def is_root_entry(self) -> bool:
         return self.trace.fid == self.program.trace.entry
 
+    @property
+    def is_public(self) -> bool:
+        """Whether users call this function: the root's entry, and methods of the root without an underscore."""
+        return self.is_root_entry or self.is_outer(self.trace.fid)
+
+    def is_outer(self, fid: str) -> bool:
+        """Whether calls of a function cross a boundary that users see, where values have the reference's layout."""
+        trace = self.program.functions[fid].trace
+        if not trace.owner:
+            return False
+        if trace.name == "__init__":
+            return not self.program.is_module(trace.owner)
+        own = trace.owner in self.program.lineage(self.program.trace.root)
+        return own and trace.binding == "method" and not trace.name.startswith("_") and trace.name != "forward"
+
     def where(self, node: ast.AST | None = None) -> str:
         line = self.trace.line + getattr(node, "lineno", 1) - 1
         return f"{self.trace.fid.partition(':')[2]}:{line}"

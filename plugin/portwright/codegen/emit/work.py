@@ -163,7 +163,7 @@ class Work:
         replaced = self.proofs.body_of(scope)
         made = none_at_first(scope) + decorated(scope, block(scope, self.proofs.source_of(scope)))
         body = replaced if replaced is not None else swept(made)
-        if scope.is_root_entry:
+        if scope.is_public and scope.trace.name != "__init__":
             body = swept([*arrivals(scope), *body])
         if scope.trace.name == "__init__":
             body = with_tied(scope, with_config_values(scope, self.with_registered(scope, body)))
