@@ -215,7 +215,7 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
         if (
             isinstance(n, ast.Attribute)
             and isinstance(n.ctx, ast.Store)
-            and scope.facts.reads((scope.trace.owner,), n.attr)
+            and scope.facts.reads((scope.trace.owner, f"{scope.trace.owner}#none"), n.attr)
         ):
             return True
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
@@ -258,10 +258,12 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     scope.nested -= 1
     if n.orelse:
         raise HoleError("for ... else")
+    if not body:
+        return []
     made = ast.For(target(scope, n.target), scope.expr(n.iter), body, [])
     if cache:
         made = with_layer_caches(scope, n, made)
-    return [counted(made)] if body else []
+    return [counted(made)]
 
 
 def counted(loop: ast.For) -> ast.For:

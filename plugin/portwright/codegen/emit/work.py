@@ -168,7 +168,7 @@ class Work:
         if scope.trace.name == "__init__":
             body = with_tied(scope, with_config_values(scope, self.with_registered(scope, body)))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
-        finished.demands = list(demands_in(body)) + unpack_demands(body)
+        finished.demands = [*demands_in(body), *unpack_demands(body), *dict.fromkeys(scope.relied)]
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)
         body = without_unread(without_copies(swept(folded(body))))

@@ -95,7 +95,7 @@ def takes_positions(args: Any) -> bool:
 def untagged(value: Any) -> Any:
     """The same tensors as new objects that are held channels-first: what crosses a boundary that users see."""
     if isinstance(value, torch.Tensor):
-        return value.view(value.shape) if getattr(value, TAG, "") else value
+        return value.view(value.shape) if hasattr(value, TAG) or hasattr(value, MADE_BY) else value
     if type(value) in (list, tuple):
         return type(value)(untagged(v) for v in value)
     if hasattr(value, "to_tuple") and hasattr(value, "items"):
