@@ -63,7 +63,9 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
     if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
         return assign_config(scope, t, value)
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
-        return []
+        relied = (f"{scope.trace.owner}#none", t.attr) in scope.facts.live
+        if not relied or scope.seen(value).kinds - {"none"} or not isinstance(value, ast.IfExp):
+            return []
     return [set_attribute(scope, t.attr, scope.expr(value))]
 
 

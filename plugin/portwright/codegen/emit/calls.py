@@ -26,6 +26,8 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
 PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
 
+FACTORY = ("get_activation", "diffusers.models.activations")  # activations by name, as a port can look them up too
+
 
 @expression(ast.Call)
 def call(scope: Scope, node: ast.expr) -> ast.expr:
@@ -77,7 +79,8 @@ def holds_class(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
 
 def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """A call of one leaf."""
-    activation = activation_value(scope, n)
+    by_name = (callee.name, callee.module) == FACTORY and not isinstance(n.args[0], ast.Constant)
+    activation = activation_value(scope, n) if not by_name else None
     if activation is not None:
         return activation
     if is_cache_call(scope, n, callee):
@@ -153,7 +156,9 @@ def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         raise HoleError("layers and rewritten modules are called with several arguments")
     for c in own:
         scope.work.translate(c.fid)
-        if len(scope.work.kept(c.fid)) != 1 or c.fid in scope.results:
+        others = scope.work.kept(c.fid)[1:]
+        defaults = scope.program.functions[c.fid].trace.defaults
+        if not all(q in defaults for q in others) or c.fid in scope.results:
             raise HoleError(f"{c.name} is called like a plain layer, but takes or gives several values")
     check_layouts(scope, n, [c for c in callees if c not in own])
     out = ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
@@ -194,15 +194,23 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
         body.insert(0, root_init(cls))
     if cls == program.trace.root and program.runtime == "mlx-lm":
         body += root_methods(work)
-    base = next((b for b in program.lineage(cls)[1:] if b in owners), "")
-    torch_base = program.torch_base(cls)
-    if base:
-        title = work.class_title(base)
-    else:
-        title = CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module"
-    bases: list[ast.expr] = [ast.parse(title, mode="eval").body] if base or torch_base else []
+    bases = [ast.parse(title, mode="eval").body for title in base_titles(work, cls, owners)]
     made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
     return unparsed(switched(work, cls, made))
+
+
+def base_titles(work: Work, cls: str, owners: Mapping[str, object]) -> list[str]:
+    """The emitted bases of a class, those left out that another one brings; a module without such a base gets one."""
+    program = work.program
+    found: list[str] = []
+    for base in program.lineage(cls)[1:]:
+        if base in owners and not any(base in program.lineage(b) for b in found):
+            found.append(base)
+    titles = [work.class_title(b) for b in found]
+    torch_base = program.torch_base(cls)
+    if torch_base and not any(program.torch_base(b) for b in found):
+        titles.append(CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module")
+    return titles
 
 
 def root_init(cls: str) -> ast.stmt:

@@ -24,6 +24,13 @@ SNIPPETS = {
         x = layer(x)
     return x
 """,
+    "activation": '''def activation(name):
+    """The activation function of this name."""
+    functions = {"silu": nn.silu, "swish": nn.silu, "mish": nn.mish, "gelu": nn.gelu, "relu": nn.relu}
+    if name.lower() not in functions:
+        raise ValueError(f"activation function {name} is none of {list(functions)}")
+    return functions[name.lower()]
+''',
     "make_causal_mask": '''def make_causal_mask(inputs_embeds, attention_mask=None, position_ids=None, window=None):
     """An additive mask: a token sees itself and what precedes it (within the window), and no padding."""
     length = inputs_embeds.shape[1]

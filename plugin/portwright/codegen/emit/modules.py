@@ -41,7 +41,12 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     function = function_of(scope.work.activations, scope.program, scope.seen(n.func).paths)
     if function is not None and len(n.args) == 1:
         out = ast.Call(quote(function), [scope.expr(n.args[0])], [])
-        return assuming(out, choices(scope, n.func))
+        try:
+            return assuming(out, choices(scope, n.func))
+        except HoleError:
+            if not is_looked_up(scope, n.func):
+                raise
+            return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
     if bases == {"Sequential"}:
         return sequential(scope, n)
     if len(bases) == 1 and next(iter(bases)) in LAYER_CALLS:
@@ -55,6 +60,23 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     if len(wants) > 1:
         raise HoleError("layers of both layouts share a call")
     return called(scope, n, wants_last=wants.pop())
+
+
+def is_looked_up(scope: Scope, f: ast.expr) -> bool:
+    """Whether the port can look an activation up itself: its class makes it by a library's factory of names."""
+    if not (isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name):
+        return False
+    fid = scope.program.init_of(scope.trace.owner)
+    inner = scope.work.scope(fid) if fid else None
+    makers = {
+        c.name
+        for s in (ast.walk(inner.tree) if inner is not None else ())
+        if isinstance(s, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == f.attr for t in s.targets)
+        for call in ast.walk(s.value)
+        if isinstance(call, ast.Call)
+        for c in inner.seen(call).callees  # type: ignore[union-attr]
+    }
+    return "get_activation" in makers and makers <= {"get_activation", "Identity"}
 
 
 def called(scope: Scope, n: ast.Call, wants_last: bool, function: ast.expr | None = None) -> ast.expr:

@@ -28,6 +28,7 @@ from portwright.codegen.holes import HoleError
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
+from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
 # Attributes of torch's own layers that MLX's have too, under the same name.
@@ -291,6 +292,9 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     """An attribute of a module: kept alive, and under the name that MLX allows."""
     classes = holder_classes(scope, node.value)
     seen = scope.seen(node)
+    bases = {scope.program.torch_base(c) for c in classes}
+    if node.attr in SHARED_ATTRIBUTES and "none" in seen.kinds and bases & set(CONSTRUCTORS):
+        return quote(f"getattr(x, {node.attr!r}, None)", x=scope.expr(node.value))
     torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
         return torch_layer_attribute(scope, node, classes)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from portwright.codegen.facts.record import Facts
+from portwright.codegen.facts.record import Demand, Facts
 from portwright.codegen.facts.returns import Result
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import NOTHING, Function, Program
@@ -63,6 +63,7 @@ class Scope:
         self.locals = {n.id for n in function.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.locals |= {a.arg for n in function.nodes if isinstance(n, ast.arguments) for a in all_args(n)}
         self.locals |= {n.name for n in function.nodes if isinstance(n, ast.FunctionDef)} - {self.tree.name}
+        self.relied: list[Demand] = []  # attributes that the translation takes to be None
         self.nested = 0
         self.in_function = 0  # depth of nested functions
         self.random_is_zero = 0  # inside a parameter's initial value
@@ -92,6 +93,21 @@ class Scope:
     @property
     def is_root_entry(self) -> bool:
         return self.trace.fid == self.program.trace.entry
+
+    @property
+    def is_public(self) -> bool:
+        """Whether users call this function: the root's entry, and methods of the root without an underscore."""
+        return self.is_root_entry or self.is_outer(self.trace.fid)
+
+    def is_outer(self, fid: str) -> bool:
+        """Whether calls of a function cross a boundary that users see, where values have the reference's layout."""
+        trace = self.program.functions[fid].trace
+        if not trace.owner:
+            return False
+        if trace.name == "__init__":
+            return not self.program.is_module(trace.owner)
+        own = trace.owner in self.program.lineage(self.program.trace.root)
+        return own and trace.binding == "method" and not trace.name.startswith("_") and trace.name != "forward"
 
     def where(self, node: ast.AST | None = None) -> str:
         line = self.trace.line + getattr(node, "lineno", 1) - 1
@@ -151,11 +167,19 @@ class Scope:
 
         if self.kinds(node.value) & {"output", "tuple"}:
             return ast.Constant(None)
+        self.note_none(node)
         text = f"{ast.unparse(node)} is None"
         config = over_config(self, node)
         checked = "construction" if config is not None else "no"
         check = f"{ast.unparse(config)} is None" if config is not None else ""
         return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))
+
+    def note_none(self, node: ast.Attribute | ast.Subscript) -> None:
+        """The port relies on an attribute's being None: a constructor that would set it must refuse."""
+        from portwright.codegen.emit.names import holder_classes
+
+        if isinstance(node, ast.Attribute):
+            self.relied += [Demand("none", cls, node.attr) for cls in holder_classes(self, node.value)]
 
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
         """The MLX statements of one statement; each remembers the source line that it came from."""

@@ -215,7 +215,7 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
         if (
             isinstance(n, ast.Attribute)
             and isinstance(n.ctx, ast.Store)
-            and scope.facts.reads((scope.trace.owner,), n.attr)
+            and scope.facts.reads((scope.trace.owner, f"{scope.trace.owner}#none"), n.attr)
         ):
             return True
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
@@ -258,10 +258,12 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     scope.nested -= 1
     if n.orelse:
         raise HoleError("for ... else")
+    if not body:
+        return []
     made = ast.For(target(scope, n.target), scope.expr(n.iter), body, [])
     if cache:
         made = with_layer_caches(scope, n, made)
-    return [counted(made)] if body else []
+    return [counted(made)]
 
 
 def counted(loop: ast.For) -> ast.For:
@@ -344,7 +346,7 @@ def returned_parts(scope: Scope, value: ast.Name, result: Result) -> ast.Return:
     """`return out` of a name that has one local name for each element."""
     if value.id not in scope.parts:
         raise HoleError(f"the result {value.id} is returned whole, and used otherwise")
-    if scope.is_root_entry and "cl" in scope.seen(value).element_tags:
+    if scope.is_public and "cl" in scope.seen(value).element_tags:
         raise HoleError("a channels-last value inside a result that is returned whole")
     out = [part(scope, value.id, i) for i in range(result.size) if i in scope.work.used(scope.trace.fid)]
     if len(out) == 1:
@@ -355,10 +357,10 @@ def returned_parts(scope: Scope, value: ast.Name, result: Result) -> ast.Return:
 def outward(scope: Scope, value: ast.expr) -> ast.expr:
     """A returned expression; the root gives the reference's own layout."""
     translated = scope.expr(value)
-    if scope.is_root_entry and "tensor" in scope.kinds(value) and scope.is_last(value):
+    if scope.is_public and "tensor" in scope.kinds(value) and scope.is_last(value):
         return to_first(translated, scope.rank(value) or 0)
     tags = set(scope.seen(value).element_tags)
-    if scope.is_root_entry and "cl" in tags:
+    if scope.is_public and "cl" in tags:
         if tags != {"cl"}:
             raise HoleError("a returned list of values in both layouts")
         return quote("[mx.moveaxis(x, -1, 1) for x in xs]", xs=translated)
@@ -369,4 +371,12 @@ def pass_through(scope: Scope, value: ast.Call, used: frozenset[int]) -> ast.Ret
     """`return f(x)`: what is used of this function's result is used of f's."""
     translated = scope.work.call(scope, value)
     fids = [c.fid for c in scope.seen(value).callees]
+    if scope.is_public and any(gives_last(scope.work.scope(f)) for f in fids if not scope.is_outer(f)):
+        raise HoleError("a channels-last value inside a result that is handed on whole")
     return ask(ast.Return(translated), *[Demand("used", f, i) for f in fids for i in used])
+
+
+def gives_last(scope: Scope) -> bool:
+    """Whether a function returns a channels-last value, alone or among others."""
+    returns = [s.value for s in ast.walk(scope.tree) if isinstance(s, ast.Return) and s.value is not None]
+    return any("cl" in scope.seen(x).tags for value in returns for x in ast.walk(value) if isinstance(x, ast.expr))

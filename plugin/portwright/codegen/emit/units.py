@@ -10,6 +10,7 @@ from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import to_first
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, plain
 from portwright.codegen.tidy.inline import inlined
@@ -101,12 +102,14 @@ def arguments(
     for q in given.positional:
         if q in kept:
             if in_order[len(args) : len(args) + 1] == [q] and not keywords:
-                args.append(scope.expr(given.named[q]))
+                args.append(given_value(scope, given.named[q], callee))
             else:
-                keywords.append(ast.keyword(q, scope.expr(given.named[q])))
+                keywords.append(ast.keyword(q, given_value(scope, given.named[q], callee)))
     args += [scope.expr(v) for v in given.star] if scope.work.vararg(callee.fid) else []
     keywords += [
-        ast.keyword(q, scope.expr(v)) for q, v in given.named.items() if q in kept and q not in given.positional
+        ast.keyword(q, given_value(scope, v, callee))
+        for q, v in given.named.items()
+        if q in kept and q not in given.positional
     ]
     seen = scope.seen(n)
     for q in kept:
@@ -114,6 +117,14 @@ def arguments(
             continue
         keywords.append(ast.keyword(q, from_keywords(scope, given.dynamic, q)))
     return args, keywords
+
+
+def given_value(scope: Scope, value: ast.expr, callee: Function) -> ast.expr:
+    """An argument; one that crosses a boundary that users see goes there in the reference's layout."""
+    translated = scope.expr(value)
+    if scope.is_outer(callee.fid) and "tensor" in scope.kinds(value) and scope.is_last(value):
+        return to_first(translated, scope.rank(value) or 0)
+    return translated
 
 
 def from_keywords(scope: Scope, dynamic: list[ast.expr], name: str) -> ast.expr:

@@ -163,12 +163,12 @@ class Work:
         replaced = self.proofs.body_of(scope)
         made = none_at_first(scope) + decorated(scope, block(scope, self.proofs.source_of(scope)))
         body = replaced if replaced is not None else swept(made)
-        if scope.is_root_entry:
+        if scope.is_public and scope.trace.name != "__init__":
             body = swept([*arrivals(scope), *body])
         if scope.trace.name == "__init__":
             body = with_tied(scope, with_config_values(scope, self.with_registered(scope, body)))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
-        finished.demands = list(demands_in(body)) + unpack_demands(body)
+        finished.demands = [*demands_in(body), *unpack_demands(body), *dict.fromkeys(scope.relied)]
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used), finished)
         body = without_unread(without_copies(swept(folded(body))))

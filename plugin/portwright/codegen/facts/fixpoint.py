@@ -41,6 +41,8 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
     live = set(facts.live)
     for d in of(demands, "live"):
         live |= {(cls, d.b) for cls in program.lineage(d.a)}
+    for d in of(demands, "none"):
+        live |= {(f"{cls}#none", d.b) for cls in program.lineage(d.a)}
     for d in of(demands, "registered"):
         for cls in program.lineage(d.a):
             live |= {(cls, d.b), (f"{cls}#registered", d.b)}

@@ -90,6 +90,7 @@ def run_all(
         models.append(model)
         if cache:
             cached.check_layers(reference, model.config)
+        recorder.roots.add(id(model))
         calls = [(p.name, p.arguments()) for p in probes[index]] if not cache else []
         for n, group in enumerate(cached.runs(model, cache, seed + index) if cache else ()):
             calls += [(f"cached {n}", arguments) for arguments in group]

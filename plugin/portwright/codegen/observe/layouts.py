@@ -92,6 +92,19 @@ def takes_positions(args: Any) -> bool:
     return index[:2] == (slice(None), slice(None)) and all(isinstance(i, (int, slice)) for i in index[2:])
 
 
+def untagged(value: Any) -> Any:
+    """The same tensors as new objects that are held channels-first: what crosses a boundary that users see."""
+    if isinstance(value, torch.Tensor):
+        return value.view(value.shape) if hasattr(value, TAG) or hasattr(value, MADE_BY) else value
+    if type(value) in (list, tuple):
+        return type(value)(untagged(v) for v in value)
+    if hasattr(value, "to_tuple") and hasattr(value, "items"):
+        for name, inner in list(value.items()):
+            if isinstance(inner, torch.Tensor):
+                value[name] = untagged(inner)
+    return value
+
+
 class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no types here
     """Tag results as torch functions run.
 

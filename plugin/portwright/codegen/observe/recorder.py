@@ -14,7 +14,7 @@ from portwright.codegen.observe import layouts
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
-from portwright.codegen.observe.resolve import Target, class_key, python_function, resolve
+from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
 from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.observe.seeing import Seeing, is_config
 from portwright.codegen.trace import Callee
@@ -71,6 +71,8 @@ class Recorder:
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
         self.factories: dict[tuple[Any, type], type | None] = {}
+        self.roots: set[int] = set()  # the models themselves, by identity
+        self.public: set[str] = set()  # the root's methods that users call too: they take and give the usual layout
         self.entry = ""  # the root's forward: its parameters may be promoted like any expression
 
     # -- probes, called as __portwright__.<name>(here, ...) ---------------------------------------------------
@@ -82,7 +84,7 @@ class Recorder:
         for name, value in values.items():
             if name == reached.kwname:
                 here.starred |= set(value)
-            if reached.fid == self.entry:
+            if reached.fid == self.entry or reached.fid in self.public:
                 self.mark(here, parameter_number(list(values).index(name)), value)
             here.params.setdefault(name, Seeing()).see(value)
         return here
@@ -132,7 +134,12 @@ class Recorder:
             if isinstance(value, (types.FunctionType, types.MethodType)):
                 self.meet(value)
         site = Site(here, number)
+        outer = self.is_outer(function)
+        if outer:
+            args, kwargs = tuple(map(layouts.untagged, args)), {k: layouts.untagged(v) for k, v in kwargs.items()}
         result = self.from_site(site, function, *args, **kwargs)
+        if outer:
+            result = layouts.untagged(result)
         if isinstance(cls, type) and isinstance(result, torch.nn.Module):
             self.contexts.built.setdefault(id(result), site)
             s.involved[id(result)] = result
@@ -141,6 +148,19 @@ class Recorder:
             self.mark(here, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
         s.see(result)
         return result
+
+    def is_outer(self, function: Any) -> bool:
+        """Whether a call crosses a boundary that users see: the root's public methods, objects that these give."""
+        target = resolve(function)
+        if target.function is None or self.reach(target.function) is None:
+            return False
+        if isinstance(function, type):
+            return not issubclass(function, torch.nn.Module) and not hasattr(function, "to_tuple")
+        holder = getattr(function, "__self__", None)
+        if holder is None or id(holder) not in self.roots or is_private(target.function.__name__):
+            return False
+        self.public.add(function_key(target.function))
+        return True
 
     def constructed(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
         """The class that a library's factory makes of a config; its constructor is reached before it runs for good."""
@@ -240,6 +260,11 @@ class Recorder:
         for function, code in self.originals.items():
             function.__code__ = code
             function.__globals__.pop(PROBE, None)
+
+
+def is_private(name: str) -> bool:
+    """Methods that a class keeps to itself, and its forward, which is the entry anyway."""
+    return name.startswith("_") or name == "forward"
 
 
 def parameter_number(place: int) -> int:

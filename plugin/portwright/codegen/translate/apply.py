@@ -37,13 +37,18 @@ load_rows()
 
 def is_library_row(callee: Callee) -> bool:
     """Whether a library's own function (not torch's) has a row."""
-    return callee.name in LIBRARY_ROWS and not callee.torch
+    return row_title(callee) in LIBRARY_ROWS and not callee.torch
+
+
+def row_title(callee: Callee) -> str:
+    """The name of a library function's row; numpy's are told apart from Python's own."""
+    return f"numpy.{callee.name}" if callee.module.partition(".")[0] == "numpy" else callee.name
 
 
 def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """The MLX tree of one call of a leaf function. Raises HoleError where there is no row or an argument is unknown."""
     table = ROWS if callee.torch else LIBRARY_ROWS
-    found = table.get(callee.name)
+    found = table.get(callee.name if callee.torch else row_title(callee))
     if found is None:
         raise HoleError(f"no row for torch's {callee.name}")
     is_method = isinstance(n.func, ast.Attribute) and bool(scope.kinds(n.func.value) & {"tensor"})

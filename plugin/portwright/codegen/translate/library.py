@@ -121,6 +121,22 @@ def chunking(op: Operation) -> ast.expr:
     return ast.Call(op["forward_fn"], list(op.star), [])
 
 
+NUMPY = "log2 log10 log sqrt ceil floor prod"
+
+
+@row(" ".join(f"numpy.{name}" for name in NUMPY.split()), "x", Layout.AWARE, LIBRARY_ROWS)
+def scalar(op: Operation) -> ast.expr:
+    """numpy's functions on Python numbers, as they size layers in constructors."""
+    if not op.kinds("x") <= {"int", "float", "tuple", "list"}:
+        raise HoleError(f"{op.name} of something else than numbers")
+    return ask(call(f"math.{op.name.partition('.')[2]}", op["x"]), Demand("import", "import math"))
+
+
+@row("get_activation", "act_fn", Layout.AWARE, LIBRARY_ROWS)
+def activation_by_name(op: Operation) -> ast.expr:
+    return ask(quote("activation(name)", name=op["act_fn"]), Demand("snippet", "activation"))
+
+
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)
 def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])

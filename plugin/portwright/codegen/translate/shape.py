@@ -72,7 +72,21 @@ def swap(op: Operation) -> ast.expr:
 
 
 template("t", "input", "input.T")
-template("movedim moveaxis", "input source destination", "mx.moveaxis(input, source, destination)")
+
+
+@row("movedim moveaxis", "input source destination", Layout.AWARE)
+def move(op: Operation) -> ast.expr:
+    """One axis to another place, as a transpose so that it cancels with others."""
+    source, destination, rank = plain(op["source"]), plain(op["destination"]), op.scope.rank(op.raw["input"])
+    if not isinstance(source, int) or not isinstance(destination, int) or rank is None:
+        if op.is_last():
+            raise HoleError(f"{op.name} of several axes of a channels-last value")
+        return result(op, quote("mx.moveaxis(x, s, d)", x=op["input"], s=op["source"], d=op["destination"]))
+    if not op.is_last() and not op.scope.is_last(op.node):
+        return quote("mx.moveaxis(x, s, d)", x=op["input"], s=literal(source), d=literal(destination))
+    axes = [a for a in range(rank) if a != source % rank]
+    axes.insert(destination % rank, source % rank)
+    return result(op, transpose(first(op), tuple(axes)))
 
 
 @row("unsqueeze", "input dim", Layout.AWARE)
