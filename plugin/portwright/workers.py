@@ -264,7 +264,9 @@ def _hold_to(limit: int, emit: Emit) -> None:
     if sys.platform == "linux":  # a backstop for one huge allocation between two looks
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (2 * limit + 2**30, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        held = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        most = held + 2 * limit + 2**30
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     threading.Thread(target=watch, daemon=True).start()
 
 
