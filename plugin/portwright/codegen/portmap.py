@@ -143,7 +143,7 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if PARAMETRIZED in module.path.split("."):
         return {**entry, "isolate": False, "why": "what a weight is computed from"}
     if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
-        return {**entry, "args": [{"name": "input", "perm": perm(module)}], "out": [{"perm": perm(module)}]}
+        return {**entry, "args": [{"name": "input", "perm": perm(program, module)}], "out": [{"perm": perm(program, module)}]}
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
         last = list(to_last_perm(norm_rank(program, program.torch_base(module.cls))))
         return {**entry, "args": [{"name": "input", "perm": last}], "out": [{"perm": last}]}
@@ -194,9 +194,9 @@ def norm_rank(program: Program, base: str) -> int:
     return ranks.pop() if len(ranks) == 1 else 3 if not ranks else 4
 
 
-def perm(module: ModuleTrace) -> list[int]:
-    weight = next((t for t in module.tensors if t.name == "weight"), None)
-    return list(to_last_perm(len(weight.shape) if weight is not None else 4))
+def perm(program: Program, module: ModuleTrace) -> list[int]:
+    """The layout of a convolution's values: its name says over how many axes it runs."""
+    return list(to_last_perm(int(program.torch_base(module.cls)[-2]) + 2))
 
 
 def outputs(work: Work, forward: str) -> list[Entry]:

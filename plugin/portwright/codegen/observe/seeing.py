@@ -100,7 +100,8 @@ class Seeing:
             self.kinds.add("tensor")
             self.ranks.add(value.ndim)
             self.dtypes.add(str(value.dtype).removeprefix("torch."))
-            self.tags.add(layout_tag(value))
+            if value.ndim:  # a scalar has every layout
+                self.tags.add(layout_tag(value))
             self.see_layout(value)
             if len(self.shapes) < 6 and tuple(value.shape) not in self.shapes:
                 self.shapes.append(tuple(value.shape))
