@@ -61,7 +61,7 @@ def test_every_bug_in_a_denoiser_is_caught_in_its_place(picture_outcomes: list[d
 def test_each_check_catches_something(
     text_outcomes: list[dict[str, Any]], picture_outcomes: list[dict[str, Any]]
 ) -> None:
-    """No check is idle: every one fails for some planted bug; 16-bit, quantized and text checks have their own tests."""
+    """No check is idle: every one fails for some planted bug; 16-bit, quantized, text checks have their own."""
     elsewhere = {"native", "quantization", "speed", "greedy", "modules", "ledger", "__init__"}
     names = {p.stem for p in Path(checks_file).parent.glob("*.py")} - elsewhere
     caught = {check for o in (*text_outcomes, *picture_outcomes) for check in o["by"]}

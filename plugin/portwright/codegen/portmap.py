@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
 from portwright.codegen.emit.names import attribute_name
@@ -143,7 +144,11 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if PARAMETRIZED in module.path.split("."):
         return {**entry, "isolate": False, "why": "what a weight is computed from"}
     if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
-        return {**entry, "args": [{"name": "input", "perm": perm(program, module)}], "out": [{"perm": perm(program, module)}]}
+        return {
+            **entry,
+            "args": [{"name": "input", "perm": perm(program, module)}],
+            "out": [{"perm": perm(program, module)}],
+        }
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
         last = list(to_last_perm(norm_rank(program, program.torch_base(module.cls))))
         return {**entry, "args": [{"name": "input", "perm": last}], "out": [{"perm": last}]}
@@ -165,8 +170,13 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
                 why = "it takes frequencies where the reference takes cos and sin"
                 return {**entry, "isolate": False, "why": why, "out": outputs(work, forward)}
             item["made_by"] = tables[name]
-        if seen is not None and seen.tags == {"cl"} and len(seen.ranks) == 1:
-            item["perm"] = list(to_last_perm(next(iter(seen.ranks))))
+        if seen is not None and seen.tags == {"cl"}:
+            item |= orders(seen.ranks)
+        elif seen is not None and "cl" in seen.element_tags:
+            item |= orders((3, 4, 5))  # of the tensors in a list
+        elif seen is not None and "mixed" in seen.element_tags:
+            why = f"the values in {name} are held in several layouts"
+            return {**entry, "isolate": False, "why": why, "out": outputs(work, forward)}
         args.append(item)
     return {**entry, "args": args, "out": outputs(work, forward)}
 
@@ -221,6 +231,12 @@ def perm_of(function: Function, values: list[ast.expr]) -> Entry:
     """The layout of a returned value: channels-last where every return that ran gave it so."""
     seen = [function.seen(v) for v in values]
     ranks = {r for s in seen for r in s.ranks}
-    if seen and all(s.tags == {"cl"} for s in seen) and len(ranks) == 1:
-        return {"perm": list(to_last_perm(ranks.pop()))}
-    return {}
+    return orders(ranks) if seen and all(s.tags == {"cl"} for s in seen) else {}
+
+
+def orders(ranks: Iterable[int]) -> Entry:
+    """The order of the axes of a channels-last value; one for each rank where it has several."""
+    found = [list(to_last_perm(rank)) for rank in sorted(ranks) if rank > 2]
+    if len(found) > 1:
+        return {"perms": found}
+    return {"perm": found[0]} if found else {}

@@ -85,6 +85,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return activation
     if is_cache_call(scope, n, callee):
         return cache_call(scope, n, callee)
+    if callee.torch and callee.name == "modules" and isinstance(n.func, ast.Attribute) and not n.args:
+        return ast.Call(ast.Attribute(scope.expr(n.func.value), "modules", ast.Load()), [], [])
     if callee.torch or is_library_row(callee):
         return apply_row(scope, n, callee)
     if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":

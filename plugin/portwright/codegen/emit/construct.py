@@ -151,10 +151,24 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
         keywords.append(ast.keyword(mlx, value))
     if base == "LayerNorm":
         keywords = layer_norm_keywords(keywords)
+    if base == "Upsample":
+        keywords = upsample_keywords(keywords)
     keywords += [ast.keyword(k, literal(v)) for k, v in table.fixed.items()]
     if base == "RMSNorm" and not any(k.arg == "eps" for k in keywords):
         keywords.append(ast.keyword("eps", quote("mx.finfo(mx.float32).eps")))
     return arguments, keywords
+
+
+def upsample_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
+    """By whole factors, torch's "nearest-exact" is "nearest"; MLX rounds as torch does only for these."""
+    given = {k.arg: plain(k.value) for k in keywords}
+    factors = given.get("scale_factor")
+    whole = all(float(f).is_integer() for f in (factors if isinstance(factors, (tuple, list)) else (factors or 0.5,)))
+    if not str(given.get("mode", "nearest")).startswith("nearest"):
+        raise HoleError(f"Upsample with mode={given['mode']!r}")
+    if not whole:
+        raise HoleError("Upsample by a factor that is not whole")
+    return [k for k in keywords if k.arg != "mode"]
 
 
 def named_padding(scope: Scope, given: dict[str, ast.expr]) -> ast.expr | None:

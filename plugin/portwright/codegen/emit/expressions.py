@@ -122,7 +122,15 @@ def meet(scope: Scope, source: ast.expr, translated: ast.expr, rank: int | None)
         return transpose(translated, (*range(1, own), 0)) if own > 1 else translated
     if own is not None and rank is not None and own < rank - 1:  # positions only
         return quote("x[..., None]", x=translated)
+    if rank is None and is_column(scope, source):
+        return quote("x.flatten()", x=translated)
     raise HoleError("a tensor of unknown rank meets a channels-last one")
+
+
+def is_column(scope: Scope, source: ast.expr) -> bool:
+    """Whether a tensor was always one number for each channel and ones behind, of the rank below its partner's."""
+    shapes = scope.seen(source).shapes
+    return 0 < len(shapes) < 6 and all(len(s) > 1 and s[0] > 1 and set(s[1:]) == {1} for s in shapes)
 
 
 @expression(ast.UnaryOp)

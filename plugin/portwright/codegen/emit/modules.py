@@ -47,6 +47,9 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
             if not is_looked_up(scope, n.func):
                 raise
             return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
+    paths = scope.seen(n.func).paths
+    if len(n.args) == 1 and paths and all(is_elementwise(scope, p) for p in paths):
+        return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])  # activations that differ by instance
     if bases == {"Sequential"}:
         return sequential(scope, n)
     if len(bases) == 1 and next(iter(bases)) in LAYER_CALLS:
@@ -101,17 +104,36 @@ def called(scope: Scope, n: ast.Call, wants_last: bool, function: ast.expr | Non
 
 def sequential(scope: Scope, n: ast.Call) -> ast.expr:
     """A Sequential is a list in MLX, applied in order."""
-    layers = []
-    for path in scope.seen(n.func).paths:
-        model, _, inner = path.partition(":")
-        module = scope.program.modules[path]
-        prefix = f"{inner}." if inner else ""
-        layers += [scope.program.modules[f"{model}:{prefix}{c}"] for c in module.children]
+    demands: list[Demand] = []
+    layouts = {chain_layouts(scope, path, demands) for path in scope.seen(n.func).paths}
+    layouts = {both for both in layouts if both[0] is not None}
+    if len(layouts) > 1:
+        raise HoleError("Sequentials of layers of both layouts share a call")
     source = n.args[0]
-    state: bool | None = None  # whether the value between two layers is channels-last; None: as it came
+    x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
+    last, out_last = scope.is_last(source), scope.is_last(n)
+    entered, state = layouts.pop() if layouts else (last, last)
+    if (entered != last or state != out_last) and (rank is None or out_rank is None):
+        raise HoleError("a Sequential whose input has no fixed rank")
+    if entered != last:
+        x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
+    out = ask(quote("sequential(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", "sequential"), *demands)
+    if state == out_last:
+        return out
+    return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)
+
+
+def chain_layouts(scope: Scope, path: str, demands: list[Demand]) -> tuple[bool | None, bool | None]:
+    """Whether one Sequential takes, and whether it gives, channels-last values; None where it takes both.
+
+    Raises HoleError for layers that cannot follow each other as they are.
+    """
+    model, _, inner = path.partition(":")
+    prefix = f"{inner}." if inner else ""
     entered: bool | None = None
-    demands = []
-    for layer in layers:
+    state: bool | None = None
+    for child in scope.program.modules[path].children:
+        layer = scope.program.modules[f"{model}:{prefix}{child}"]
         base = scope.program.torch_base(layer.cls)
         if base in TRANSPARENT or layer.response in scope.work.activations:
             continue
@@ -131,18 +153,13 @@ def sequential(scope: Scope, n: ast.Call) -> ast.expr:
         elif state != wants:
             raise HoleError("a Sequential of layers of both layouts")
         state = gives
-    x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
-    last, out_last = scope.is_last(source), scope.is_last(n)
-    if entered is None:
-        entered = state = last
-    if (entered != last or state != out_last) and (rank is None or out_rank is None):
-        raise HoleError("a Sequential whose input has no fixed rank")
-    if entered != last:
-        x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
-    out = ask(quote("sequential(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", "sequential"), *demands)
-    if state == out_last:
-        return out
-    return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)
+    return entered, state
+
+
+def is_elementwise(scope: Scope, path: str) -> bool:
+    """Whether a module is an activation, or does nothing: in any layout it is called as it is."""
+    module = scope.program.modules[path]
+    return scope.program.torch_base(module.cls) in TRANSPARENT or module.response in scope.work.activations
 
 
 def function_layouts(scope: Scope, fid: str) -> tuple[bool, bool]:

@@ -84,6 +84,16 @@ def axes_kept(name: str, args: Any, kwargs: Any, result: Any) -> None:
         setattr(result, TAG, "cl")
 
 
+def behind(function: Any, inputs: tuple[Any, ...], result: Any) -> set[tuple[str, int]]:
+    """The makers of a function's inputs, where it keeps the layout and its result is held channels-last."""
+    name = getattr(function, "__name__", "")
+    if not isinstance(result, torch.Tensor) or getattr(result, TAG, "") != "cl" or name in RESHAPING | KEEPING:
+        return set()
+    made = [t for t in tensors_in(inputs) if t.ndim == result.ndim and not getattr(t, TAG, "")]
+    makers = {getattr(t, MADE_BY, None) for t in made}
+    return {m for m in makers if m is not None and m[1] >= 0}
+
+
 def takes_positions(args: Any) -> bool:
     """`x[:, :, i]`: the first two axes stay whole, numbers and slices pick from the others."""
     index = args[1]

@@ -70,6 +70,7 @@ class Recorder:
         self.by_function: dict[types.FunctionType, Reached | None] = {}
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
+        self.behind: set[tuple[str, int]] = set()  # makers of what became channels-last values
         self.factories: dict[tuple[Any, type], type | None] = {}
         self.roots: set[int] = set()  # the models themselves, by identity
         self.public: set[str] = set()  # the root's methods that users call too: they take and give the usual layout
@@ -146,6 +147,8 @@ class Recorder:
         self.sampler.called(function, args, kwargs, result, site.entered)
         if isinstance(function, types.BuiltinFunctionType) or not isinstance(function, (torch.nn.Module, type)):
             self.mark(here, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
+        if resolve(function).torch:
+            self.behind |= layouts.behind(function, (*args, getattr(function, "__self__", None)), result)
         s.see(result)
         return result
 
@@ -246,7 +249,7 @@ class Recorder:
         for c in self.contexts.all:
             for place, s in (*c.nodes.items(), *c.params.items()):
                 met.setdefault((c.reached.fid, place), []).append(s)
-        found = set()
+        found = set(self.behind)
         for seen in met.values():
             ranks = {rank for s in seen for rank in s.tagged_ranks}
             found |= {maker for s in seen for rank, maker in s.untagged if rank in ranks}

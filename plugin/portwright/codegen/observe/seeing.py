@@ -175,7 +175,8 @@ class Seeing:
         if self.element_tags is None or tags is None:
             self.element_tags = tags if self.element_tags is None else self.element_tags
         elif self.element_tags != tags:
-            self.element_tags = tuple(a if a == b else "mixed" for a, b in zip(self.element_tags, tags, strict=False))
+            pairs = zip(self.element_tags, tags, strict=False)
+            self.element_tags = tuple(a if a == b or b == "-" else b if a == "-" else "mixed" for a, b in pairs)
 
     def absorb(self, other: Seeing) -> None:
         """Merge what another context saw of the same expression."""

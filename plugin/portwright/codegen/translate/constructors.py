@@ -148,6 +148,7 @@ CONSTRUCTORS: dict[str, Constructor] = {
         refused={"size": None, "align_corners": None},
         channels_last=True,
     ),
+    "ZeroPad2d": Constructor("padding", "ZeroPad2d", "padding", channels_last=True, snippet="ZeroPad2d"),
     "BatchNorm1d": BATCH_NORM,
     "BatchNorm2d": BATCH_NORM,
     "Conv1d": convolution(1),

@@ -109,10 +109,19 @@ class Operation:
             given = literal(default) if default is not None else None
         if given is None or not self.is_last(of):
             return given
-        value, rank = plain(given), self.rank(of)
+        if isinstance(given, ast.IfExp):
+            return ast.IfExp(given.test, self.place(given.body, of), self.place(given.orelse, of))
+        return self.place(given, of)
+
+    def place(self, given: ast.expr, of: str) -> ast.expr:
+        """A literal axis (or several) of a channels-last tensor."""
+        value = plain(given)
+        if value in (0, 1) and isinstance(value, int):
+            return literal(0 if value == 0 else -1)  # whatever the rank
+        rank = self.rank(of)
         if isinstance(value, int):
-            place = last_axis(value, rank)
-            return literal(place if place < rank - 1 else -1)
+            moved = last_axis(value, rank)
+            return literal(moved if moved < rank - 1 else -1)
         if isinstance(value, (tuple, list)):
             return literal(tuple(last_axis(v, rank) for v in value))
         raise HoleError(f"{self.name}: the axis of a channels-last value is not a constant")

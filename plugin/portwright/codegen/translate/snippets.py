@@ -221,7 +221,20 @@ WINDOW_MASK = '''def make_window_mask(inputs_embeds, window, attention_mask=None
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 '''
 
+ZERO_PAD = '''class ZeroPad2d(nn.Module):
+    """Zeros around a channels-last picture: left, right, above and below, or one width for all."""
+
+    def __init__(self, padding):
+        super().__init__()
+        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+
+    def __call__(self, x):
+        left, right, above, below = self.padding
+        return mx.pad(x, [(0, 0), (above, below), (left, right), (0, 0)])
+'''
+
 SNIPPETS = {
+    "ZeroPad2d": ZERO_PAD,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
     "Recurrent": RECURRENT,

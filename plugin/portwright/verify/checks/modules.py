@@ -44,7 +44,7 @@ def arguments(
             value = tree.decode(call.args[name], golden.tensor)
         except TypeError as error:
             raise CannotCall(f"argument {name} is a {error}, which cannot be handed over") from None
-        put(given, named, name, mlx_port.to_mlx(permuted(value, argument.get("perm")), floats), left_out)
+        put(given, named, name, mlx_port.to_mlx(permuted(value, argument), floats), left_out)
     return given, named
 
 
@@ -56,15 +56,20 @@ def put(given: list[Any], named: dict[str, Any], name: str, value: Any, by_name:
         given.append(value)
 
 
-def permuted(value: Any, perm: list[int] | None) -> Any:
+def permuted(value: Any, layout: Mapping[str, Any]) -> Any:
     """Put every array of matching rank, also a nested one, into the layout of the port."""
-    if perm is None:
-        return value
     if isinstance(value, np.ndarray):
-        return value.transpose(perm) if value.ndim == len(perm) else value
+        perm = order_of(layout, value.ndim)
+        return value.transpose(perm) if perm is not None else value
     if isinstance(value, (list, tuple)):
-        return type(value)(permuted(v, perm) for v in value)
+        return type(value)(permuted(v, layout) for v in value)
     return value
+
+
+def order_of(layout: Mapping[str, Any], rank: int) -> list[int] | None:
+    """The order of the axes that the portmap gives for an argument or result of a rank."""
+    known = [*layout.get("perms", []), *([layout["perm"]] if "perm" in layout else [])]
+    return next((perm for perm in known if len(perm) == rank), None)
 
 
 def expected(call: Call, entry: Mapping[str, Any], golden: Golden) -> dict[str, Array]:
@@ -96,6 +101,6 @@ def in_reference_layout(
     for position, array in enumerate(given.values()):
         layout = layouts[position] if position < len(layouts) else {}
         name = names[position] if position < len(names) else f"extra {position}"
-        perm = layout.get("perm")
-        found[name] = array.transpose(np.argsort(perm)) if perm and array.ndim == len(perm) else array
+        perm = order_of(layout, array.ndim)
+        found[name] = array.transpose(np.argsort(perm)) if perm is not None else array
     return found
