@@ -44,6 +44,8 @@ def drawn_parameter(module: nn.Module, value: torch.Tensor, g: torch.Generator) 
     noise = normal(value, g)
     if value.ndim >= 2 and isinstance(module, (nn.Linear, _ConvNd, nn.Embedding, nn.Bilinear)):
         return noise * fan_scale(module, value)
+    if value.numel() == 0:
+        return value
     low, high = float(value.min()), float(value.max())
     if low == high:
         if abs(low) >= 0.1:

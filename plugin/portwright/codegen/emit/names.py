@@ -33,6 +33,7 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
 # Attributes of torch's own layers that MLX's have too, under the same name.
 NAMED_RESULTS = {"values": 0, "indices": 1}  # of torch.max, sort and topk
+DTYPE_TESTS = {"is_floating_point": "floating", "is_complex": "complexfloating"}
 SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
 
 
@@ -179,6 +180,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return constant
     if "device" in seen.kinds:
         return ast.Constant(None)
+    if holder == {"dtype"} and n.attr in DTYPE_TESTS:
+        return quote(f"mx.issubdtype(x, mx.{DTYPE_TESTS[n.attr]})", x=scope.expr(n.value))
     if holder == {"device"} and seen.const:
         return literal(seen.consts[0])  # the port runs where MLX runs, and computes as the CPU does
     if n.attr == "training" and "module" in holder:

@@ -27,6 +27,8 @@ def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
             out += scope.statement(s)
         except HoleError as error:
             out += hole(scope, s, str(error))
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError, AssertionError) as error:
+            out += hole(scope, s, f"a defect of portwright, please report it: {type(error).__name__}: {error}")
         if (
             out
             and isinstance(out[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))

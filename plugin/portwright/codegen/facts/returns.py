@@ -67,7 +67,11 @@ def returned_elements(
     if isinstance(value, ast.Call) and "output" in seen.kinds and any(c.sort == "class" for c in seen.callees):
         given = {k.arg: k.value for k in value.keywords if k.arg}
         given |= dict(zip(seen.fields, value.args, strict=False))
-        return [given[f] for f in seen.fields if f in seen.keys]
+        spread = [k.value for k in value.keywords if k.arg is None and isinstance(k.value, ast.Name)]
+        for f in seen.keys if len(spread) == 1 else ():
+            given.setdefault(f, ast.Attribute(spread[0], f, ast.Load()))  # `Output(x=x, **outputs)`
+        if set(seen.keys) <= set(given):
+            return [given[f] for f in seen.fields if f in seen.keys]
     return None
 
 

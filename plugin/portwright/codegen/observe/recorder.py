@@ -58,6 +58,24 @@ class SourceIndex:
                 self._walk(child, inner, lines, out)
 
 
+def forget(function: Any) -> None:
+    """Empty the cache of results that a decorator keeps: a call that it answers would be seen by nobody."""
+    while function is not None:
+        for held in (function, *[c.cell_contents for c in getattr(function, "__closure__", None) or () if is_set(c)]):
+            clear = getattr(held, "cache_clear", None)
+            if clear is not None and hasattr(held, "cache_info"):
+                clear()
+        function = getattr(function, "__wrapped__", None)
+
+
+def is_set(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
 class Recorder:
     """Everything one observation sees. Its methods named after probe kinds are called by instrumented code."""
 
@@ -134,6 +152,7 @@ class Recorder:
         for value in (*args, *kwargs.values()):
             if isinstance(value, (types.FunctionType, types.MethodType)):
                 self.meet(value)
+        forget(function)
         site = Site(here, number)
         outer = self.is_outer(function)
         if outer:
