@@ -90,6 +90,7 @@ class FunctionTrace:
     globals: Mapping[str, GlobalRef] = field(default_factory=dict)
     defaults: Mapping[str, Plain] = field(default_factory=dict)  # plain defaults only
     starred: frozenset[str] = frozenset()  # names that arrived in **kwargs
+    aliased: frozenset[int] = frozenset()  # statements and calls whose changes in place are read under another name
     decorators: tuple[str, ...] = ()  # qualified names, the outermost first
 
 

@@ -40,12 +40,13 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
     translated = scope.expr(value)
     scope.note_assignment(t, translated)
     if isinstance(t, ast.Subscript):
-        return [assign_item(scope, t, value, translated)]
+        return assign_item(scope, t, value, translated)
     return [ast.Assign([target(scope, t)], translated)]
 
 
-def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast.expr) -> ast.stmt:
+def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast.expr) -> list[ast.stmt]:
     """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
+    out: list[ast.stmt] = []
     if scope.is_tensor(t.value):
         if scope.is_last(t.value):
             raise HoleError("an item of a channels-last value is assigned")
@@ -53,7 +54,17 @@ def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast
             raise HoleError("an item of a view is assigned")
         if "tensor" in scope.kinds(value) and scope.is_last(value):
             raise HoleError("a channels-last value is assigned to an item")
-    return ast.Assign([target(scope, t)], translated)
+        out = own_copy(scope, t.value)
+    return [*out, ast.Assign([target(scope, t)], translated)]
+
+
+def own_copy(scope: Scope, base: ast.expr) -> list[ast.stmt]:
+    """MLX changes the array itself, which a copy in torch (dropped in the port) may not have shared."""
+    if not (isinstance(base, ast.Name) and base.id in scope.shared):
+        return []
+    if not scope.nested:
+        scope.shared.discard(base.id)
+    return [ast.Assign([ast.Name(base.id, ast.Store())], quote("mx.array(x)", x=ast.Name(base.id, ast.Load())))]
 
 
 def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:

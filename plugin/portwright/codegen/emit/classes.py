@@ -190,7 +190,7 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
     emitted = [f for f in methods if f.body or program.functions[f.fid].trace.name == "__init__"]
     body: list[ast.stmt] = [function_node(work, f) for f in emitted]
-    if cls == program.trace.root and not any(f.fid == program.trace.init for f in methods):
+    if cls == program.trace.root and program.trace.init not in work.done:  # else its own or an inherited one is there
         body.insert(0, root_init(cls))
     if cls == program.trace.root and program.runtime == "mlx-lm":
         body += root_methods(work)

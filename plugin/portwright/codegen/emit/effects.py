@@ -124,14 +124,26 @@ def called_for_effect(scope: Scope, value: ast.Call) -> list[ast.stmt]:
 
 def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list[ast.stmt]:
     """`x.op_()`: a new value for the name x; on a view it would have to reach the base, which MLX cannot."""
-    if isinstance(f.value, ast.Name):
-        return [ast.Assign([ast.Name(f.value.id, ast.Store())], scope.expr(value))]
+    root = chain_root(f.value)
+    if isinstance(root, ast.Name):
+        return [ast.Assign([ast.Name(root.id, ast.Store())], scope.expr(value))]
     if name == "copy_" and isinstance(f.value, ast.Subscript) and isinstance(undetached(f.value.value), ast.Name):
         from portwright.codegen.emit.assign import assign
 
         stored = ast.Subscript(undetached(f.value.value), f.value.slice, ast.Store())
         return assign(scope, [stored], value.args[0])
+    if isinstance(root, ast.Subscript) and isinstance(root.value, ast.Name) and name != "copy_":
+        from portwright.codegen.emit.assign import assign_item
+
+        return assign_item(scope, ast.Subscript(root.value, root.slice, ast.Store()), value, scope.expr(value))
     raise HoleError(f"in-place {name} on a view")
+
+
+def chain_root(node: ast.expr) -> ast.expr:
+    """`x` of `x.add_(a).mul_(b)`."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
+        node = node.func.value
+    return node
 
 
 def undetached(node: ast.expr) -> ast.expr:

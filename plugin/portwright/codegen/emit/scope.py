@@ -11,6 +11,7 @@ from portwright.codegen.facts.returns import Result
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import NOTHING, Function, Program
 from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.source import number
 from portwright.codegen.trace import Plain, Seen
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Scope:
         self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
         self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now
         self.vararg = ""
+        self.shared = set(self.params)  # names whose array another name may hold too
         self.locals = {n.id for n in function.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.locals |= {a.arg for n in function.nodes if isinstance(n, ast.arguments) for a in all_args(n)}
         self.locals |= {n.name for n in function.nodes if isinstance(n, ast.FunctionDef)} - {self.tree.name}
@@ -186,6 +188,9 @@ class Scope:
         translate = STATEMENTS.get(type(node))
         if translate is None:
             raise HoleError(f"no translation for the statement {type(node).__name__}")
+        aliased = self.trace.aliased
+        if aliased and not hasattr(node, "body") and any(number(n) in aliased for n in ast.walk(node)):
+            raise HoleError("a change in place that is read under another name")
         out = translate(self, node)
         for s in out:
             if not hasattr(s, "origin"):
@@ -201,7 +206,12 @@ class Scope:
         return self.trace.globals.get(name) if name not in self.locals else None
 
     def note_assignment(self, target: ast.expr, value: ast.expr) -> None:
-        """Remember names that are assigned once, to a literal."""
+        """Remember names that are assigned once, to a literal, and those that hold what others hold too."""
+        if isinstance(target, ast.Name):
+            if not is_new(value):
+                self.shared.add(target.id)
+            elif not self.nested:
+                self.shared.discard(target.id)
         if (
             isinstance(target, ast.Name)
             and self.reached_stores.get(target.id) == 1
@@ -210,6 +220,13 @@ class Scope:
             and isinstance(value, ast.Constant)
         ):
             self.local_literals[target.id] = value
+
+
+def is_new(node: ast.expr) -> bool:
+    """Whether a translated expression makes an array of its own; a rewritten function may hold on to its result."""
+    if isinstance(node, ast.Call):
+        return not any(d.kind == "call" for d in getattr(node, "demands", ()))
+    return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare))
 
 
 def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:

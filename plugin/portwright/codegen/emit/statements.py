@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import cast
 
-from portwright.codegen.emit.assign import assign, target
+from portwright.codegen.emit.assign import assign, own_copy, target
 from portwright.codegen.emit.effects import expression_statement
 from portwright.codegen.emit.parts import part
 from portwright.codegen.emit.prune import Decision, decide
@@ -106,13 +106,17 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 
             right = meet(scope, n.value, right, scope.rank(loaded(t)))
         scope.local_literals.pop(t.id, None)
+        kept = isinstance(left, ast.Name) and "tensor" not in scope.kinds(loaded(t))
         return (
             [ast.AugAssign(ast.Name(t.id, ast.Store()), n.op, right)]
-            if isinstance(left, ast.Name)
+            if kept  # an array would change under every name that holds it
             else [ast.Assign([ast.Name(t.id, ast.Store())], ast.BinOp(left, n.op, right))]
         )
     if isinstance(t, ast.Subscript):
-        return [ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, scope.expr(n.value))]
+        if scope.is_tensor(t.value) and (scope.is_last(t.value) or not isinstance(t.value, (ast.Name, ast.Attribute))):
+            raise HoleError("an item of a view, or of a channels-last value, is changed in place")
+        own = own_copy(scope, t.value) if scope.is_tensor(t.value) else []
+        return [*own, ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, scope.expr(n.value))]
     if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
         if not scope.facts.reads((scope.trace.owner,), t.attr):
             return []

@@ -49,6 +49,21 @@ class Reached:
         return {number(n.func): number(n) for n in ast.walk(self.tree) if isinstance(n, ast.Call)}
 
     @functools.cached_property
+    def changed_names(self) -> dict[int, str]:
+        """Number of a call `x.op_()` that is a statement -> x, which the port binds to the result."""
+        out: dict[int, str] = {}
+        for n in ast.walk(self.tree):
+            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call):
+                calls: list[ast.Call] = []
+                at: ast.AST = n.value
+                while isinstance(at, (ast.Call, ast.Attribute, ast.Subscript)):
+                    calls += [at] if isinstance(at, ast.Call) else []
+                    at = at.func if isinstance(at, ast.Call) else at.value
+                if isinstance(at, ast.Name):
+                    out |= {number(c): at.id for c in calls}
+        return out
+
+    @functools.cached_property
     def owner(self) -> type | None:
         """The class whose body defines the function."""
         found: Any = self.function.__globals__
@@ -62,7 +77,7 @@ class Reached:
 class Context:
     """A function, the call site that it was entered from, and the module whose method it is."""
 
-    __slots__ = ("entered", "instance", "nodes", "params", "parent", "reached", "site", "starred")
+    __slots__ = ("aliased", "entered", "instance", "nodes", "params", "parent", "reached", "site", "starred")
 
     def __init__(
         self,
@@ -78,6 +93,7 @@ class Context:
         self.nodes: dict[int, Seeing] = {}
         self.params: dict[str, Seeing] = {}
         self.entered = 0
+        self.aliased: set[int] = set()  # changes in place that something reads under another name
         self.starred: set[str] = set()
 
     def node(self, number: int) -> Seeing:
@@ -90,6 +106,7 @@ class Context:
         """Add everything that was seen in another context of the same function."""
         self.entered += other.entered
         self.starred |= other.starred
+        self.aliased |= other.aliased
         for name, seeing in other.params.items():
             self.params.setdefault(name, Seeing()).absorb(seeing)
         for place, seeing in other.nodes.items():

@@ -82,6 +82,7 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
         globals=refs,
         defaults={k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)},
         starred=frozenset(seen.starred),
+        aliased=frozenset(seen.aliased),
         decorators=tuple(qualified(function, d) for d in reached.decorators),
     )
 

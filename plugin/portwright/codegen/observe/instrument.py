@@ -7,6 +7,8 @@ import copy
 import types
 from typing import cast
 
+from portwright.codegen.source import number
+
 PROBE = "__portwright__"
 HERE = "__portwright_here__"  # the local name of the context that a function runs in
 INNER = "__function__"
@@ -18,9 +20,8 @@ def instrumented_code(tree: ast.FunctionDef, index: int, function: types.Functio
     node = copy.deepcopy(tree)
     node.decorator_list = []
     node.name = INNER  # its own name may be a global that it reads
-    body = node.body
     Wrap().visit(node)
-    node.body = [enter_call(node, index), *body]
+    node.body = [enter_call(node, index), *node.body]
     strip_signature(node)
     free = function.__code__.co_freevars
     bound: list[ast.stmt] = [ast.Assign([ast.Name(x, ast.Store()) for x in free], ast.Constant(None))] if free else []
@@ -68,6 +69,29 @@ def is_super(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
 
 
+def changed(statement: ast.stmt, target: ast.expr) -> list[ast.stmt]:
+    """Tell that a statement may have changed a tensor in place; one that only a call gives is not asked for again."""
+    if any(isinstance(n, ast.Call) for n in ast.walk(target)) or not isinstance(
+        target, (ast.Name, ast.Attribute, ast.Subscript)
+    ):
+        return []
+    name = ast.Constant(target.id if isinstance(target, ast.Name) else "")
+    return [ast.Expr(probe("changed", number(statement), number(target), name, reloaded(target)))]
+
+
+def reloaded(target: ast.expr) -> ast.expr:
+    """The value of what a statement has stored to, read again without probes."""
+    out = copy.deepcopy(target)
+    out.ctx = ast.Load()  # type: ignore[attr-defined]
+    return out
+
+
+def bound(target: ast.expr) -> list[ast.stmt]:
+    """Tell that names have been bound."""
+    names = sorted({n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)})
+    return [ast.Expr(probe("names", *[ast.Constant(n) for n in names]))] if names else []
+
+
 class Wrap(ast.NodeTransformer):
     """Replace each loaded expression `e` by a probe call that returns `e`."""
 
@@ -87,7 +111,11 @@ class Wrap(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.seen(node, node) if isinstance(node.ctx, ast.Load) else node
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        call = self.seen(node, node, "name")
+        call.args.append(ast.Constant(node.id))  # type: ignore[attr-defined]
+        return call
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if is_super(node.value):
@@ -157,16 +185,32 @@ class Wrap(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If | ast.While) -> ast.stmt:
         node.test = self.test(node.test)
-        node.body = [self.visit(x) for x in node.body]
-        node.orelse = [self.visit(x) for x in node.orelse]
+        node.body = self.block(node.body)
+        node.orelse = self.block(node.orelse)
         return node
 
     visit_While = visit_If
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        made: list[ast.stmt] = []
+        for s in statements:
+            new = self.visit(s)
+            made += new if isinstance(new, list) else [new]
+        return made
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
+        t = node.target
+        told = changed(node, t if isinstance(t, ast.Name) else getattr(t, "value", t))
+        told += bound(t)
         node.target = self.visit(node.target)
         node.value = self.visit(node.value)
-        return node
+        return [node, *told]
+
+    def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
+        told = [s for t in node.targets if isinstance(t, ast.Subscript) for s in changed(node, t.value)]
+        told += [s for t in node.targets for s in bound(t)]
+        self.generic_visit(node)
+        return [node, *told]
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         node.test = self.test(node.test)
@@ -174,7 +218,7 @@ class Wrap(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
         node.decorator_list = []
-        node.body = [self.visit(x) for x in node.body]
+        node.body = self.block(node.body)
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:

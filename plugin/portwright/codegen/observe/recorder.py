@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from portwright.codegen.observe import layouts
+from portwright.codegen.observe.aliases import Aliases, versions
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
@@ -84,6 +85,7 @@ class Recorder:
         self.sampler = sampler
         self.sources = sources
         self.contexts = Contexts()
+        self.aliases = Aliases()
         self.reached: list[Reached] = []
         self.by_function: dict[types.FunctionType, Reached | None] = {}
         self.originals: dict[types.FunctionType, types.CodeType] = {}
@@ -100,6 +102,7 @@ class Recorder:
         reached = self.reached[index]
         here = self.contexts.enter(reached, values)
         here.entered += 1
+        self.aliases.bind(here, tuple(values))
         for name, value in values.items():
             if name == reached.kwname:
                 here.starred |= set(value)
@@ -107,6 +110,22 @@ class Recorder:
                 self.mark(here, parameter_number(list(values).index(name)), value)
             here.params.setdefault(name, Seeing()).see(value)
         return here
+
+    def name(self, here: Context, number: int, value: Any, name: str) -> Any:
+        if isinstance(value, torch.Tensor):
+            self.aliases.read(here, value, name)
+        return self.value(here, number, value)
+
+    def names(self, here: Context, *names: str) -> None:
+        """Names that have just been bound."""
+        self.aliases.bind(here, names)
+
+    def changed(self, here: Context, number: int, target: int, name: str, value: Any) -> None:
+        """A statement has stored into a value."""
+        if target not in here.nodes or name:
+            here.node(target).see(value)
+        if isinstance(value, torch.Tensor):
+            self.aliases.change(here, number, name, value)
 
     def value(self, here: Context, number: int, value: Any) -> Any:
         here.node(number).see(value)
@@ -117,6 +136,8 @@ class Recorder:
 
     def made(self, here: Context, number: int, value: Any) -> Any:
         self.mark(here, number, value)
+        if isinstance(value, torch.Tensor):
+            self.aliases.read(here, value, "")
         return self.value(here, number, value)
 
     def test(self, here: Context, number: int, value: Any) -> Any:
@@ -135,6 +156,8 @@ class Recorder:
         else:
             value = getattr(holder, name)
         self.mark(here, number, value)
+        if isinstance(value, torch.Tensor):
+            self.aliases.read(here, value, "")
         return self.value(here, number, value)
 
     def bound(self, here: Context, number: int, holder: Any, name: str) -> Any:
@@ -148,7 +171,9 @@ class Recorder:
         if len(kwargs) > len(named):
             s.starred |= set(kwargs) - set(named)
         cls = self.constructed(function, args, kwargs) or function
-        self.note(s, function, self.callee(cls))
+        callee = self.callee(cls)
+        self.note(s, function, callee)
+        before = versions((getattr(function, "__self__", None), *args, *kwargs.values())) if not callee.fid else []
         for value in (*args, *kwargs.values()):
             if isinstance(value, (types.FunctionType, types.MethodType)):
                 self.meet(value)
@@ -168,6 +193,10 @@ class Recorder:
             self.mark(here, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
         if resolve(function).torch:
             self.behind |= layouts.behind(function, (*args, getattr(function, "__self__", None)), result)
+        for tensor, version in before:
+            if tensor._version != version:
+                self.aliases.change(here, number, here.reached.changed_names.get(number, ""), tensor)
+        self.aliases.meet(result)
         s.see(result)
         return result
 
