@@ -138,6 +138,12 @@ class Wrap(ast.NodeTransformer):
         return cast(ast.expr, self.visit(node))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+            base = node.value  # only what the item covers is read
+            new = ast.Subscript(self.seen(base, base), self.subscript(node.slice), node.ctx)
+            call = self.seen(node, new, "item")
+            call.args += [ast.Name(base.id, ast.Load()), ast.Constant(base.id)]  # type: ignore[attr-defined]
+            return call
         new = ast.Subscript(self.visit(node.value), self.subscript(node.slice), node.ctx)
         return self.seen(node, new, "made") if isinstance(node.ctx, ast.Load) else new
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from portwright.codegen.observe import layouts
-from portwright.codegen.observe.aliases import Aliases, versions
+from portwright.codegen.observe.aliases import Aliases, memory, versions
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
@@ -138,6 +138,12 @@ class Recorder:
         self.mark(here, number, value)
         if isinstance(value, torch.Tensor):
             self.aliases.read(here, value, "")
+        return self.value(here, number, value)
+
+    def item(self, here: Context, number: int, value: Any, base: Any, name: str) -> Any:
+        self.mark(here, number, value)
+        if isinstance(base, torch.Tensor) and isinstance(value, torch.Tensor):
+            self.aliases.read(here, value if memory(value) == memory(base) else base, name)
         return self.value(here, number, value)
 
     def test(self, here: Context, number: int, value: Any) -> Any:
