@@ -94,7 +94,31 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "squeeze": ("x.squeeze(1)", {"x": (2, 1, 3)}),
     "expand broadcast_to": ("x.expand(4, -1, 3)", {"x": (4, 2, 1)}),
     "repeat tile": ("x.repeat(2, 1, 3)", {"x": (2, 3)}),
-    "repeat_interleave": ("x.repeat_interleave(3, dim=1)", {"x": (2, 3)}),
+    "repeat_interleave": (
+        "x.repeat_interleave(3, dim=1) + 0 * torch.repeat_interleave(x, i, dim=0).sum()",
+        {"x": (2, 3), "i": (2,)},
+    ),
+    "unfold": ("x.unfold(1, 3, 2)", {"x": (2, 9, 4)}),
+    "grid_sample": (
+        "F.grid_sample(x, torch.tanh(y) * 1.2, align_corners=False) "
+        "+ F.grid_sample(x, y, padding_mode='border', align_corners=True)",
+        {"x": (2, 3, 5, 7), "y": (2, 4, 6, 2)},
+    ),
+    "bucketize": (
+        "torch.bucketize(x, torch.sort(p).values, right=True) + torch.bucketize(x, torch.sort(p).values)",
+        {"x": (2, 5), "p": (4,)},
+    ),
+    "searchsorted": ("torch.searchsorted(torch.sort(x).values, y, right=True)", {"x": (2, 6), "y": (2, 3)}),
+    "vector_norm linalg_vector_norm": ("torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)", {"x": (2, 3, 5)}),
+    "solve_triangular linalg_solve_triangular": (
+        "torch.linalg.solve_triangular(x, y, upper=False, unitriangular=True)",
+        {"x": (4, 4), "y": (4, 2)},
+    ),
+    "nonzero": ("torch.nonzero(b).sum(0)", {"b": (3, 4)}),
+    "masked_select": (
+        "torch.masked_select(x, x > 0).sum() + x[x > 0].mean() + y[x > 0].sum(0).sum()",
+        {"x": (3, 4), "y": (3, 4, 2)},
+    ),
     "chunk": ("torch.cat(x.chunk(3, dim=-1)[::-1] + y.chunk(4, -1)[::-1], dim=-1)", {"x": (2, 6), "y": (2, 10)}),
     "split split_with_sizes": (
         "x.split([1, 2, 3], dim=1)[1] * x.split(2, dim=1)[2] * x.split(4, 1)[-1]",

@@ -24,6 +24,7 @@ from portwright.codegen.trace import Callee
 from portwright.codegen.translate.apply import apply_row, is_library_row
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
+UNMOVED = frozenset({"to", "float", "cpu", "eval", "train", "requires_grad_", "type"})
 PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
 
 FACTORY = ("get_activation", "diffusers.models.activations")  # activations by name, as a port can look them up too
@@ -85,6 +86,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return activation
     if is_cache_call(scope, n, callee):
         return cache_call(scope, n, callee)
+    if callee.name in UNMOVED and isinstance(n.func, ast.Attribute) and scope.kinds(n.func.value) == {"module"}:
+        return scope.expr(n.func.value)  # a module on another device or in another dtype is the module
     if callee.torch and callee.name == "modules" and isinstance(n.func, ast.Attribute) and not n.args:
         return ast.Call(ast.Attribute(scope.expr(n.func.value), "modules", ast.Load()), [], [])
     if callee.torch or is_library_row(callee):

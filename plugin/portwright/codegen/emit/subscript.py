@@ -49,7 +49,7 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Subscript, node)
     index = n.slice
     if isinstance(index, ast.Slice) and isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
-        raise HoleError("a slice of a result")  # of which it is not known yet what the function still returns
+        return slice_of_result(scope, n.value, index)
     if isinstance(index, (ast.Constant, ast.UnaryOp)):
         key = plain(index)
         if isinstance(n.value, ast.Name) and n.value.id in scope.parts:
@@ -78,6 +78,16 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     ):
         return item(value, key)
     return ast.Subscript(value, subscript_slice(scope, index), ast.Load())
+
+
+def slice_of_result(scope: Scope, name: ast.Name, index: ast.Slice) -> ast.expr:
+    """`outputs[1:]`: those elements, as a tuple."""
+    fids = scope.result_vars[name.id]
+    bounds = [plain(x) if x is not None else None for x in (index.lower, index.upper, index.step)]
+    if any(x is not None and not isinstance(x, int) for x in bounds):
+        raise HoleError("a slice of a result by bounds that are not literal")
+    places = range(scope.results[fids[0]].size)[slice(*bounds)]
+    return ast.Tuple([element(scope, name, fids, i) for i in places], ast.Load())
 
 
 def layer_config(scope: Scope, n: ast.Subscript, read: ast.Attribute) -> ast.expr:
@@ -125,11 +135,19 @@ def moved_slices(scope: Scope, parts: list[ast.expr], rank: int) -> ast.expr:
     return moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load())
 
 
+def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
+    """`x[mask]`: its shape depends on the mask's values, which are read back."""
+    if isinstance(n.slice, ast.Tuple) or scope.is_last(n.value) or scope.is_last(n):
+        raise HoleError("boolean mask indexing of some axes, or of a channels-last value")
+    made = ast.Call(ast.Name("select", ast.Load()), [scope.expr(n.value), scope.expr(n.slice)], [])
+    return ask(made, Demand("snippet", "select"))
+
+
 def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     """An item or slice of a tensor."""
     for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
         if "tensor" in scope.kinds(part) and "bool" in scope.seen(part).dtypes:
-            raise HoleError("boolean mask indexing has a data-dependent shape")
+            return masked_item(scope, n)
     x, rank = scope.expr(n.value), scope.rank(n.value)
     last, out_last = scope.is_last(n.value), scope.is_last(n)
     if not last and not out_last:

@@ -15,4 +15,5 @@ def load_rows() -> None:
         neural,
         reduce,
         shape,
+        windows,
     )

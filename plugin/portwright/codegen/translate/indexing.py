@@ -66,6 +66,6 @@ def scatter(op: Operation) -> ast.expr:
     return call("mx.put_along_axis", op["input"], op["index"], value, axis=op.axis())
 
 
-@row("searchsorted bucketize nonzero bincount masked_select index_add index_add_ scatter_add unique", "input *rest")
+@row("bincount index_add index_add_ scatter_add unique", "input *rest")
 def data_dependent(op: Operation) -> ast.expr:
     raise HoleError(f"{op.name} has no MLX counterpart")

@@ -18,7 +18,8 @@ LIBRARY_ROWS: dict[str, Row] = {}
 
 @row(
     "create_bidirectional_mask",
-    "config inputs_embeds attention_mask=None encoder_hidden_states=None or_mask_function=None and_mask_function=None",
+    "config inputs_embeds attention_mask=None encoder_hidden_states=None cache=None or_mask_function=None "
+    "and_mask_function=None allow_is_bidirectional_skip=True position_ids=None",
     Layout.OPAQUE,
     LIBRARY_ROWS,
 )
@@ -26,6 +27,8 @@ def bidirectional(op: Operation) -> ast.expr:
     """An additive mask over keys, from a padding mask of (batch, keys)."""
     if op.get("or_mask_function") is not None or op.get("and_mask_function") is not None:
         raise HoleError("a mask with its own mask function")
+    if op.get("cache") is not None and op.kinds("cache") != {"none"}:
+        raise HoleError("a bidirectional mask with a cache")
     mask = op.get("attention_mask")
     if mask is None:
         return ast.Constant(None)

@@ -141,11 +141,14 @@ def expand(op: Operation) -> ast.expr:
         one = op.raw_star[0] if len(op.raw_star) == 1 else None
         raw = one.elts if isinstance(one, (ast.Tuple, ast.List)) else op.raw_star
         starred = [r for r in raw if isinstance(r, ast.Starred)]
-        given = [r for r in raw if not isinstance(r, ast.Starred)]
         if len(raw) != len(sizes) or any(op.scope.kinds(r.value) != {"size"} for r in starred):
             raise HoleError("expand by unknown sizes")
-        if any(-1 in op.scope.seen(r).consts or plain(r) == -1 for r in given):
-            raise HoleError("expand by a size that is -1")
+        last = max(i for i, r in enumerate(raw) if isinstance(r, ast.Starred))
+        for i, r in enumerate(raw):
+            if plain(r) == -1 and i > last:  # counted from the end, whatever the starred sizes are
+                sizes[i] = quote("x.shape[i]", x=op["input"], i=literal(i - len(raw)))
+            elif not isinstance(r, ast.Starred) and (-1 in op.scope.seen(r).consts or plain(r) == -1):
+                raise HoleError("expand by a size that is -1")
         return quote("mx.broadcast_to(x, s)", x=op["input"], s=tuple_of(sizes))
     offset = len(sizes) - op.rank()
     if offset == 1 and plain(sizes[0]) == 1 and all(plain(s) == -1 for s in sizes[1:]):
@@ -175,7 +178,10 @@ def repeat(op: Operation) -> ast.expr:
 @row("repeat_interleave", "input repeats dim=None output_size=None", Layout.AXIS)
 def repeat_interleave(op: Operation) -> ast.expr:
     if "tensor" in op.kinds("repeats"):
-        raise HoleError("repeat_interleave by a tensor has a data-dependent shape")
+        axis = op.axis() or literal(0)
+        flat = op["input"] if op.get("dim") is not None or op.rank() == 1 else quote("x.flatten()", x=op["input"])
+        made = call("repeat_each", flat, op["repeats"], axis)
+        return ask(made, Demand("snippet", "repeat_each"))
     return call("mx.repeat", op["input"], op["repeats"], axis=op.axis())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portwright.codegen.translate.windows import SNIPPETS as WINDOW_SNIPPETS
+
 WEIGHT_NORM = '''def with_weight_norm(layer, axis):
     """Hold a layer's weight as a direction and a length for each slice along an axis, as its checkpoint does."""
 
@@ -234,6 +236,7 @@ ZERO_PAD = '''class ZeroPad2d(nn.Module):
 '''
 
 SNIPPETS = {
+    **WINDOW_SNIPPETS,
     "ZeroPad2d": ZERO_PAD,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
