@@ -32,9 +32,10 @@ def dumps(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parse(content: bytes | str, where: str) -> Any:
+def parse(content: bytes | str, where: str, finite: bool = True) -> Any:
     """Read JSON strictly: UTF-8, no duplicate keys, no NaN or Infinity, bounded size and depth.
 
+    `finite=False` takes NaN and Infinity, which libraries write into their configs.
     Raises PortError with one Problem at `where`, whatever the bytes are.
     """
     try:
@@ -42,7 +43,11 @@ def parse(content: bytes | str, where: str) -> Any:
         if len(text) > MAX_JSON_BYTES:
             raise ValueError(f"it holds {len(text):,} characters, and no file of ours exceeds {MAX_JSON_BYTES:,}")
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant if finite else float,
+            parse_float=_finite,
+            parse_int=_integer,
         )
         _check_depth(value)
         if _SURROGATE.search(text):
@@ -56,9 +61,9 @@ def parse(content: bytes | str, where: str) -> Any:
     return value
 
 
-def parse_object(content: bytes | str, where: str) -> dict[str, Any]:
+def parse_object(content: bytes | str, where: str, finite: bool = True) -> dict[str, Any]:
     """Read JSON strictly and insist on an object at the top."""
-    value = parse(content, where)
+    value = parse(content, where, finite)
     if not isinstance(value, dict):
         raise PortError(Problem(where, f"expected a JSON object at the top, found {_kind(value)}"))
     return value

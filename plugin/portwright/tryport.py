@@ -169,7 +169,7 @@ class Try:
         found = self.worker("config", "atlas.shrink", job)
         self.result.notes.append(found["note"])
         self.overrides = found["inputs"]
-        return canonical.parse_object(made.read_bytes(), str(made))
+        return canonical.parse_object(made.read_bytes(), str(made), finite=False)
 
     def observe(self, config: dict[str, Any]) -> None:
         job: dict[str, Any] = {
@@ -252,7 +252,7 @@ def keep(work: Path, out: Path) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return canonical.parse_object(path.read_bytes(), str(path))
+        return canonical.parse_object(path.read_bytes(), str(path), finite=False)
     except OSError as error:
         raise PortError(Problem(str(path), str(error.strerror), "a library's config.json"), ExitCode.USAGE) from None
     except PortError as error:

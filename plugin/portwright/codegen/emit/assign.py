@@ -88,6 +88,9 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
         return [ast.Expr(quote('x.pop("bias", None)', x=scope.expr(t.value)))]  # MLX's layers ask whether they have one
     if types and not any(scope.facts.reads(scope.program.lineage(cls), t.attr) for cls in types):
         return []  # nothing reads it
+    if scope.kinds(t.value) == {"module"} and isinstance(t.value, (ast.Name, ast.Attribute)):
+        attr = attribute_name(scope.program, types, t.attr)
+        return [ast.Assign([ast.Attribute(scope.expr(t.value), attr, ast.Store())], scope.expr(value))]
     if scope.kinds(t.value) != {"config"}:
         raise HoleError("an attribute of another object is assigned")
     field = field_of(scope, t.value, t.attr)

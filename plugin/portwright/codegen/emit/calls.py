@@ -10,7 +10,8 @@ from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
 from portwright.codegen.emit.construct import construct, is_own_module
 from portwright.codegen.emit.modules import activation_value, leaf_module
-from portwright.codegen.emit.names import attribute_name, dtype, is_standard
+from portwright.codegen.emit.names import dtype, is_standard
+from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.supers import is_super_call, super_call
@@ -115,33 +116,6 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         if found is not None:
             return found
     raise HoleError(f"no row for {callee.module}.{callee.name}")
-
-
-def submodule(scope: Scope, n: ast.Call) -> ast.expr | None:
-    """A library's accessor (`model.get_input_embeddings()`): the submodule that it always gave, by its path."""
-    if not isinstance(n.func, ast.Attribute):
-        return None
-    holder = n.func.value
-    held = scope.seen(holder).paths
-    if isinstance(holder, ast.Name) and holder.id == scope.self_name:
-        held = scope.trace.params[holder.id].paths
-    steps = {
-        path.removeprefix(base.removesuffix(":") + ("." if not base.endswith(":") else ":"))
-        for base in held
-        for path in scope.seen(n).paths
-        if path.startswith(base)
-    }
-    if len(held) != len(scope.seen(n).paths) or len(steps) != 1:
-        return None
-    base, out = held[0], scope.expr(holder)
-    for step in steps.pop().split("."):
-        module = scope.program.modules.get(base)
-        if module is None or step.isdigit():
-            return None
-        title = attribute_name(scope.program, [module.cls], step)
-        out = ask(ast.Attribute(out, title, ast.Load()), Demand("live", module.cls, step))
-        base = f"{base}{'' if base.endswith(':') else '.'}{step}"
-    return out
 
 
 def local_functions(scope: Scope) -> set[str]:

@@ -53,8 +53,8 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
     if callee.fid:
         return unit_call(scope, n, callees, function=title, constructs=callee.cls)
-    if base == "Module" and not program.is_torch(callee.cls):
-        return ast.Call(title, [], [])
+    if base == "Module":
+        return quote("nn.Module()") if program.is_torch(callee.cls) else ast.Call(title, [], [])
     raise HoleError(f"no constructor row for {callee.name}")
 
 

@@ -105,11 +105,26 @@ def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
     if base in CONSTRUCTORS:
         arguments, keywords = torch_arguments(scope, value, base)
         out = [ast.Expr(ast.Call(quote("super().__init__"), arguments, keywords))]
+        out += kept_settings(scope, value, base)
     elif value.args and scope.kinds(value.args[0]) == {"config"} and scope.facts.reads((scope.trace.owner,), "config"):
         config = scope.expr(value.args[0])
         made = ast.Assign([ast.Attribute(ast.Name(scope.self_name, ast.Load()), "config", ast.Store())], config)
         made.attribute = "config"  # type: ignore[attr-defined]
         out.append(made)
+    return out
+
+
+def kept_settings(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:
+    """Arguments that torch's layer keeps as attributes, that the class reads, and that MLX's layer does not take."""
+    table = CONSTRUCTORS[base]
+    names = table.parameters.split()
+    given = {**dict(zip(names, value.args, strict=False)), **{k.arg: k.value for k in value.keywords if k.arg}}
+    taken = {*table.positional.split(), *table.keywords, *table.refused}
+    out: list[ast.stmt] = []
+    for name in names:
+        if name in given and name not in taken and scope.facts.reads((scope.trace.owner,), name):
+            holder = ast.Attribute(ast.Name(scope.self_name, ast.Load()), name, ast.Store())
+            out.append(ast.Assign([holder], scope.expr(given[name])))
     return out
 
 

@@ -103,7 +103,7 @@ SNIPPETS = {
     same = chunk[:, None, :, None] == chunk[:, None, None, :]
     return mx.where(same, mask, mx.finfo(mask.dtype).min).astype(mask.dtype)
 ''',
-    "topk": '''def topk(x, k):
+    "largest_k": '''def largest_k(x, k):
     """The k largest values of the last axis, the largest first, and where they are."""
     index = mx.argsort(-x, axis=-1)[..., :k]
     return mx.take_along_axis(x, index, axis=-1), index

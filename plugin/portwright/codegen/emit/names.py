@@ -180,6 +180,12 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return constant
     if "device" in seen.kinds:
         return ast.Constant(None)
+    if n.attr == "dtype" and (isinstance(n.value, ast.Call) or holder == {"module"}):
+        from portwright.codegen.emit.paths import first_parameter
+
+        parameter = first_parameter(scope, n.value)
+        if parameter is not None:
+            return ast.Attribute(parameter, "dtype", ast.Load())
     if holder == {"dtype"} and n.attr in DTYPE_TESTS:
         return quote(f"mx.issubdtype(x, mx.{DTYPE_TESTS[n.attr]})", x=scope.expr(n.value))
     if holder == {"device"} and seen.const:

@@ -122,7 +122,7 @@ class Scope:
 
     def kinds(self, node: ast.AST | None) -> frozenset[str]:
         """What kinds of values an expression had; literals know theirs."""
-        if isinstance(node, ast.Starred):
+        if isinstance(node, (ast.Starred, ast.NamedExpr)):
             return self.kinds(node.value)
         if isinstance(node, ast.Constant):
             return frozenset({"none" if node.value is None else type(node.value).__name__})

@@ -139,8 +139,8 @@ def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     """`x[mask]`: its shape depends on the mask's values, which are read back."""
     if isinstance(n.slice, ast.Tuple) or scope.is_last(n.value) or scope.is_last(n):
         raise HoleError("boolean mask indexing of some axes, or of a channels-last value")
-    made = ast.Call(ast.Name("select", ast.Load()), [scope.expr(n.value), scope.expr(n.slice)], [])
-    return ask(made, Demand("snippet", "select"))
+    made = ast.Call(ast.Name("where_true", ast.Load()), [scope.expr(n.value), scope.expr(n.slice)], [])
+    return ask(made, Demand("snippet", "where_true"))
 
 
 def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:

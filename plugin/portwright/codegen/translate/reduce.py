@@ -78,7 +78,7 @@ def topk(op: Operation) -> ast.expr:
         raise HoleError("the smallest k")
     if op.value("dim", -1) not in (-1, op.rank() - 1):
         raise HoleError("topk along another axis than the last")
-    return ask(call("topk", op["input"], op["k"]), Demand("snippet", "topk"))
+    return ask(call("largest_k", op["input"], op["k"]), Demand("snippet", "largest_k"))
 
 
 @row("sort", "input dim=-1 descending=False stable=False")

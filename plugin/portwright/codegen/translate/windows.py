@@ -12,7 +12,7 @@ from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, literal, quote
 from portwright.codegen.translate.registry import Layout, Operation, row
 
-WINDOWS = '''def windows(x, axis, size, step):
+WINDOWS = '''def sliding_windows(x, axis, size, step):
     """Every window of a size along an axis, `step` apart; the places in a window become the last axis."""
     axis %= x.ndim
     starts = mx.arange(0, x.shape[axis] - size + 1, step)
@@ -24,7 +24,7 @@ REPEAT_EACH = '''def repeat_each(x, repeats, axis=0):
     parts = mx.split(x, x.shape[axis], axis=axis)
     return mx.concatenate([mx.repeat(p, n, axis=axis) for p, n in zip(parts, repeats.tolist()) if n], axis=axis)
 '''
-POSITIONS = '''def positions(mask):
+POSITIONS = '''def true_positions(mask):
     """The places of what is not zero, row by row: (count, axes)."""
     flat = mx.array([i for i, v in enumerate(mask.flatten().tolist()) if v], dtype=mx.int32)
     places = []
@@ -33,12 +33,12 @@ POSITIONS = '''def positions(mask):
         flat = flat // size
     return mx.stack(places, axis=-1)
 '''
-SELECT = '''def select(x, mask):
+SELECT = '''def where_true(x, mask):
     """The slices of x where a mask over its first axes is true."""
     flat = mx.array([i for i, v in enumerate(mask.flatten().tolist()) if v], dtype=mx.int32)
     return x.reshape(-1, *x.shape[mask.ndim :])[flat]
 '''
-GRID_SAMPLE = '''def grid_sample(x, grid, align_corners=False, border=False):
+GRID_SAMPLE = '''def sample_on_grid(x, grid, align_corners=False, border=False):
     """Bilinear samples of (batch, channels, rows, columns) at (batch, h, w, 2) places from -1 to 1."""
     batch, _, height, width = x.shape
     scale = mx.array([width, height])
@@ -60,11 +60,11 @@ GRID_SAMPLE = '''def grid_sample(x, grid, align_corners=False, border=False):
     return total.transpose(0, 3, 1, 2)
 '''
 SNIPPETS = {
-    "windows": WINDOWS,
+    "sliding_windows": WINDOWS,
     "repeat_each": REPEAT_EACH,
-    "positions": POSITIONS,
-    "select": SELECT,
-    "grid_sample": GRID_SAMPLE,
+    "true_positions": POSITIONS,
+    "where_true": SELECT,
+    "sample_on_grid": GRID_SAMPLE,
 }
 
 
@@ -76,7 +76,7 @@ def carried(name: str, made: ast.expr) -> ast.expr:
 @row("unfold", "input dimension size step")
 def unfold(op: Operation) -> ast.expr:
     """The method of tensors; the function of images has other arguments."""
-    return carried("windows", call("windows", op["input"], op["dimension"], op["size"], op["step"]))
+    return carried("sliding_windows", call("sliding_windows", op["input"], op["dimension"], op["size"], op["step"]))
 
 
 @row("grid_sample", "input grid mode='bilinear' padding_mode='zeros' align_corners=False")
@@ -85,10 +85,10 @@ def grid_sample(op: Operation) -> ast.expr:
     if mode != "bilinear" or padding not in ("zeros", "border") or op.rank() != 4:
         raise HoleError(f"grid_sample with mode={mode!r}, padding_mode={padding!r}")
     corners = op.get("align_corners")
-    made = call("grid_sample", op["input"], op["grid"], align_corners=corners)
+    made = call("sample_on_grid", op["input"], op["grid"], align_corners=corners)
     if padding == "border":
         made.keywords.append(ast.keyword("border", ast.Constant(True)))
-    return carried("grid_sample", made)
+    return carried("sample_on_grid", made)
 
 
 @row("bucketize", "input boundaries out_int32=False right=False")
@@ -133,7 +133,7 @@ def solve_triangular(op: Operation) -> ast.expr:
 
 @row("nonzero", "input as_tuple=False", Layout.OPAQUE)
 def nonzero(op: Operation) -> ast.expr:
-    made = carried("positions", call("positions", op["input"]))
+    made = carried("true_positions", call("true_positions", op["input"]))
     if not op.value("as_tuple", False):
         return made
     if op.rank() == 1:
@@ -145,4 +145,4 @@ def nonzero(op: Operation) -> ast.expr:
 def masked_select(op: Operation) -> ast.expr:
     shapes = op.scope.seen(op.raw["input"]).shapes, op.scope.seen(op.raw["mask"]).shapes
     mask = op["mask"] if shapes[0] == shapes[1] else quote("mx.broadcast_to(m, x.shape)", m=op["mask"], x=op["input"])
-    return carried("select", call("select", op["input"], mask))
+    return carried("where_true", call("where_true", op["input"], mask))

@@ -46,7 +46,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Capture one component; returns its digest, its facts for port.lock and what its noise is."""
     if job.get("path"):
         sys.path.insert(0, job["path"])
-    config = canonical.parse_object(Path(job["config"]).read_bytes(), job["config"])
+    config = canonical.parse_object(Path(job["config"]).read_bytes(), job["config"], finite=False)
     out = Path(job["out"])
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

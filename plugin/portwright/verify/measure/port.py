@@ -222,7 +222,7 @@ def arrays(result: Any) -> dict[str, Array]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise PortError(Problem(str(path), "is missing", "run: doit codegen"))
-    return canonical.parse_object(path.read_bytes(), str(path))
+    return canonical.parse_object(path.read_bytes(), str(path), finite=False)
 
 
 def _import_code(path: Path) -> ModuleType:
