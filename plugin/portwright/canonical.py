@@ -90,9 +90,18 @@ def sha256_text(content: bytes | str) -> str:
     return sha256_bytes(raw.replace(b"\r\n", b"\n"))
 
 
+def _spelled(value: Any) -> Any:
+    """A value with NaN and the infinities, which only configs of libraries hold, as texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    return [_spelled(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def sha256_json(value: Any) -> str:
     """Digest a JSON value by its canonical text."""
-    return sha256_bytes(dumps(value).encode())
+    return sha256_bytes(dumps(_spelled(value)).encode())
 
 
 def sha256_file(path: Path) -> str:

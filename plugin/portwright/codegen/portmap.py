@@ -152,6 +152,9 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
         last = list(to_last_perm(norm_rank(program, program.torch_base(module.cls))))
         return {**entry, "args": [{"name": "input", "perm": last}], "out": [{"perm": last}]}
+    if program.torch_base(module.cls) == "MultiheadAttention" and program.is_torch(module.cls):
+        names = ("query", "key", "value", "key_padding_mask", "attn_mask")
+        return {**entry, "args": [{"name": name} for name in names], "out": [{}]}
     if not forward or work.is_replaced(module.cls):
         return {**entry, "args": [{"name": first_argument(program, module, forward)}], "out": [{}]}
     done = work.finished(forward)
