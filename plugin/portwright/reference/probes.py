@@ -125,8 +125,9 @@ def guided_probes(
     fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
     shaped = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
     g = torch.Generator().manual_seed(100)
-    arguments = {**fixed, **{k: drawn(v, g) for k, v in shaped.items()}}
-    choice = guided(model, names, required, sizes_of(model, 13, 2, variant=0), arguments, hint)
+    first = sizes_of(model, 13, 2, variant=0)
+    arguments = {**fixed, **{k: drawn(sized(v, model, first), g) for k, v in shaped.items()}}
+    choice = guided(model, names, required, first, arguments, hint)
     if not choice.ran:
         return [], choice
     probes = []
@@ -134,14 +135,15 @@ def guided_probes(
         if which == "none" and index != 3:
             continue
         g = torch.Generator().manual_seed(100 + index)
-        tensors = made(model, choice, sizes_of(model, length, batch, variant=index), g)
+        sizes = sizes_of(model, length, batch, variant=index)
+        tensors = made(model, choice, sizes, g)
         if tensors is not None:
-            tensors |= {k: drawn(v, g) for k, v in shaped.items()}
+            tensors |= {k: drawn(sized(v, model, sizes), g) for k, v in shaped.items()}
             probes.append(Probe(title, tensors, fixed, 100 + index, observed))
     values = made(model, choice, sizes_of(model, 13, 2, variant=0), torch.Generator().manual_seed(150))
     if values is not None:  # the observed shapes with other values: it runs even where no other size does
         g = torch.Generator().manual_seed(150)
-        values |= {k: drawn(v, g) for k, v in shaped.items()}
+        values |= {k: drawn(sized(v, model, first), g) for k, v in shaped.items()}
         probes.append(Probe("unseen-values", values, fixed, 150, observed=False))
     return [p for p in probes if runs(model, p)], choice
 
