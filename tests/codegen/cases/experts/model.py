@@ -26,7 +26,7 @@ def expert_linear(x, weight, index):
     return mx.gather_mm(x[..., None, :], weight, rhs_indices=index).squeeze(-2)
 
 
-def topk(x, k):
+def largest_k(x, k):
     """The k largest values of the last axis, the largest first, and where they are."""
     index = mx.argsort(-x, axis=-1)[..., :k]
     return mx.take_along_axis(x, index, axis=-1), index
@@ -87,10 +87,10 @@ class Model(nn.Module):
             scores.reshape(tokens.shape[0], self.groups, -1), axis=-1, keepdims=False
         )
         mask = mx.put_along_axis(
-            mx.zeros_like(best), topk(best, 1)[1], mx.array(1), axis=1
+            mx.zeros_like(best), largest_k(best, 1)[1], mx.array(1), axis=1
         )
         mask = mx.repeat(mask, scores.shape[-1] // self.groups, axis=-1)
-        shares, chosen = topk(
+        shares, chosen = largest_k(
             mx.where(mask == 0, float("-inf"), scores), self.per_token
         )
         return self.experts(tokens, chosen, shares).reshape(*x.shape)
