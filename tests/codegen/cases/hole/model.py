@@ -17,14 +17,6 @@ class ModelArgs:
         return cls(**{k: v for k, v in config.items() if k in names})
 
 
-def where_true(x, mask):
-    """The slices of x where a mask over its first axes is true."""
-    flat = mx.array(
-        [i for i, v in enumerate(mask.flatten().tolist()) if v], dtype=mx.int32
-    )
-    return x.reshape(-1, *x.shape[mask.ndim :])[flat]
-
-
 def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {
@@ -50,5 +42,5 @@ class Model(nn.Module):
 
     def __call__(self, x):
         x = self.proj(x)
-        positive = where_true(x, x > 0)
+        raise NotImplementedError("positive = torch.unique(x)")
         return x * mx.sum(positive)
