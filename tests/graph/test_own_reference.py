@@ -1,8 +1,9 @@
-"""The source of a reference that the model repo holds itself is an input of what is made from it."""
+"""The source of a reference that the model repo holds itself, and that of the engine, are inputs of what they make."""
 
 from pathlib import Path
 
-from portwright.stages.codegen import reference_inputs
+import pytest
+from portwright.stages.codegen import engine_digest, reference_inputs
 
 
 def test_an_edit_of_the_module_changes_the_inputs(tmp_path: Path) -> None:
@@ -31,3 +32,21 @@ def test_an_installed_library_counts_with_its_version(tmp_path: Path) -> None:
         "the version of transformers",
         "the version of torch",
     }
+
+
+@pytest.mark.parametrize("changed", ["codegen/emit/file.py", "reference/build.py"])
+def test_an_edit_of_the_engine_changes_its_digest(tmp_path: Path, changed: str) -> None:
+    """The engine counts with its text, whatever its line ends; what writes no code does not count."""
+    files = ("codegen/emit/file.py", "reference/build.py", "verify/compare.py")
+
+    def digest(name: str = "", content: bytes = b"a = 1\n") -> str:
+        engine_digest.cache_clear()
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(content if file == name else b"a = 1\n")
+        return engine_digest(tmp_path)
+
+    before = digest()
+    assert digest(changed, b"a = 1\r\n") == before
+    assert digest("verify/compare.py", b"a = 2\n") == before
+    assert digest(changed, b"a = 2\n") != before

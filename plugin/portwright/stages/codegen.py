@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from functools import cache
@@ -15,6 +16,8 @@ from ..records import ComponentSpec
 from ..workers import run_worker
 from .context import Port, digest, digest_text_file, read_json
 from .stage import Done, OnEvent, Stage
+
+_ENGINE = ("codegen", "reference")  # packages of ours on which the text of model.py depends
 
 
 def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
@@ -30,6 +33,7 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "the runtime": port.spec.runtime,
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             "the version of portwright": __version__,
+            "the source of codegen": engine_digest(),
             **reference_inputs(component.reference, port.origin),
         }
 
@@ -125,6 +129,20 @@ def reference_inputs(reference: str, folder: Path) -> dict[str, str]:
         texts = {file.relative_to(folder).as_posix(): digest_text_file(file) for file in files}
         return {"the reference's source": digest(texts), **versions("torch")}
     return versions(*dict.fromkeys((top, "torch")))
+
+
+@cache
+def engine_digest(package: Path = Path(__file__).parents[1]) -> str:
+    """Return the digest of the code that writes model.py: of the installed portwright, or of a checkout being edited.
+
+    A version alone would leave ports as they were while the engine changes between two releases.
+    """
+    files = sorted(file for folder in _ENGINE for file in (package / folder).rglob("*.py"))
+    total = hashlib.sha256()
+    for file in files:
+        text = file.read_bytes().replace(b"\r\n", b"\n")
+        total.update(f"{file.relative_to(package).as_posix()} {len(text)}\n".encode() + text)
+    return f"sha256:{total.hexdigest()}"
 
 
 def versions(*packages: str) -> dict[str, str]:
