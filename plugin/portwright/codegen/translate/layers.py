@@ -56,6 +56,11 @@ def softmax(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
     return result(scope, n, quote("mx.softmax(x, axis=a)", x=first(scope, n.args[0]), a=literal(dim)))
 
 
+@layer("GLU")
+def glu(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
+    return as_function(scope, n, "glu", dim=setting(modules, "dim"))
+
+
 @layer("PixelShuffle")
 def pixel_shuffle(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
     return as_function(scope, n, "pixel_shuffle", upscale_factor=setting(modules, "upscale_factor"))

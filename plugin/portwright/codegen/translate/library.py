@@ -145,6 +145,11 @@ def torch_int(op: Operation) -> ast.expr:
     return quote("int(x)", x=op["x"])
 
 
+@row("torch_float", "x", Layout.AWARE, LIBRARY_ROWS)
+def torch_float(op: Operation) -> ast.expr:
+    return quote("float(x)", x=op["x"])
+
+
 DISPATCH = (
     "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False "
     "attention_kwargs=None backend=None parallel_config=None"
