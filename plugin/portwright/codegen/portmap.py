@@ -150,8 +150,8 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
             "out": [{"perm": perm(program, module)}],
         }
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
-        last = list(to_last_perm(norm_rank(program, program.torch_base(module.cls))))
-        return {**entry, "args": [{"name": "input", "perm": last}], "out": [{"perm": last}]}
+        last = orders(norm_ranks(program.torch_base(module.cls)))
+        return {**entry, "args": [{"name": "input", **last}], "out": [last]}
     if program.torch_base(module.cls) == "MultiheadAttention" and program.is_torch(module.cls):
         names = ("query", "key", "value", "key_padding_mask", "attn_mask")
         return {**entry, "args": [{"name": name} for name in names], "out": [{}]}
@@ -193,18 +193,9 @@ def first_argument(program: Program, module: ModuleTrace, forward: str) -> str:
     return "x" if program.torch_base(module.cls) == "RMSNorm" else "input"
 
 
-def norm_rank(program: Program, base: str) -> int:
-    """The rank of what a channel norm is given: its name says it, or else the model's convolutions do."""
-    if CHANNEL_NORMS.get(base):
-        return CHANNEL_NORMS[base]
-    ranks = {
-        len(slot.shape)
-        for module in program.trace.models[0].modules
-        if program.torch_base(module.cls) in CONVOLUTIONS
-        for slot in module.tensors
-        if slot.name == "weight"
-    }
-    return ranks.pop() if len(ranks) == 1 else 3 if not ranks else 4
+def norm_ranks(base: str) -> tuple[int, ...]:
+    """The ranks that a channel norm is given: its name says it, or it takes any."""
+    return (CHANNEL_NORMS[base],) if CHANNEL_NORMS.get(base) else (3, 4, 5)
 
 
 def perm(program: Program, module: ModuleTrace) -> list[int]:
@@ -231,9 +222,11 @@ def outputs(work: Work, forward: str) -> list[Entry]:
 
 
 def perm_of(function: Function, values: list[ast.expr]) -> Entry:
-    """The layout of a returned value: channels-last where every return that ran gave it so."""
+    """The layout of a returned value, or of all in a returned list: channels-last where every return gave it so."""
     seen = [function.seen(v) for v in values]
     ranks = {r for s in seen for r in s.ranks}
+    if seen and all(set(s.element_tags) - {"-"} == {"cl"} for s in seen):
+        return orders((3, 4, 5))
     return orders(ranks) if seen and all(s.tags == {"cl"} for s in seen) else {}
 
 

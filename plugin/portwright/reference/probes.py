@@ -17,7 +17,8 @@ from safetensors.torch import save
 from portwright.nesting import nested
 from portwright.reference.build import not_built
 from portwright.reference.guided import Choice, guided, made
-from portwright.reference.named_inputs import Sizes, field, make_input, optional_inputs, sizes_of
+from portwright.reference.named_inputs import Sizes, make_input, optional_inputs, sizes_of
+from portwright.reference.overrides import drawn, flattened, holders, sized, taken
 from portwright.reference.search import search_inputs
 
 
@@ -52,10 +53,11 @@ def make_probes(
     """Probes of odd lengths, non-square pictures, batches of 1 to 3, padded masks; some with `observed=False`.
 
     `overrides` maps an argument's name to its value (number, string, list), to `{"shape": [...], "dtype": "..."}`
-    for a tensor that cannot be inferred, or to null to leave an optional argument out.
+    or `{"values": [...]}` for a tensor that cannot be inferred (in lists and dicts too), or to null to leave an
+    optional argument out.
     Raises PortError (NOT_BUILT) when no inputs are found that the model runs on.
     """
-    given = dict(overrides or {})
+    given = flattened(overrides or {})
     names = forward_arguments(model)
     found, choice = named_probes(model, names, given)
     reason = choice.reason if choice is not None else ""
@@ -76,6 +78,7 @@ def named_probes(
     hint: Choice | None = None,
 ) -> tuple[list[Probe], Choice | None]:
     """Probes by the field's argument names that the model runs on, and what was chosen by trial or failed last."""
+    given = flattened(given)
     found = from_names(model, names, given)
     if found and runs(model, found[0]):
         return [p for p in found if runs(model, p)], None
@@ -90,7 +93,7 @@ def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
 
 def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[Probe]:
     """Probes by the field's argument names (`input_ids`, `pixel_values`, `timestep`, ...); [] if one is unknown."""
-    required, optional = optional_inputs(model, {k: p for k, p in names.items() if k not in given})
+    required, optional = optional_inputs(model, {k: p for k, p in names.items() if k not in holders(given)})
     if required is None:
         return []
     plans = list(PLANS)
@@ -119,14 +122,13 @@ def guided_probes(
 ) -> tuple[list[Probe], Choice]:
     """Probes whose arguments and their forms were found by trial."""
     main = getattr(model, "main_input_name", None)
+    names = {k: p for k, p in names.items() if given.get(k, 0) is not None}
     required = [k for k, p in names.items() if p.default is p.empty]
     mains = [n for n in (main if isinstance(main, list) else [main]) if isinstance(n, str)]
     required = [n for n in mains if n in names and n not in required] + required
-    fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
-    shaped = {k: dict(v) for k, v in given.items() if isinstance(v, Mapping)}
-    g = torch.Generator().manual_seed(100)
     first = sizes_of(model, 13, 2, variant=0)
-    arguments = {**fixed, **{k: drawn(sized(v, model, first), g) for k, v in shaped.items()}}
+    shaped, fixed = taken(given, model, first, torch.Generator().manual_seed(100))
+    arguments = nested({**fixed, **shaped})
     choice = guided(model, names, required, first, arguments, hint)
     if not choice.ran:
         return [], choice
@@ -138,12 +140,13 @@ def guided_probes(
         sizes = sizes_of(model, length, batch, variant=index)
         tensors = made(model, choice, sizes, g)
         if tensors is not None:
-            tensors |= {k: drawn(sized(v, model, sizes), g) for k, v in shaped.items()}
+            shaped, fixed = taken(given, model, sizes, g)
+            tensors |= shaped
             probes.append(Probe(title, tensors, fixed, 100 + index, observed))
     values = made(model, choice, sizes_of(model, 13, 2, variant=0), torch.Generator().manual_seed(150))
     if values is not None:  # the observed shapes with other values: it runs even where no other size does
-        g = torch.Generator().manual_seed(150)
-        values |= {k: drawn(sized(v, model, first), g) for k, v in shaped.items()}
+        shaped, fixed = taken(given, model, first, torch.Generator().manual_seed(150))
+        values |= shaped
         probes.append(Probe("unseen-values", values, fixed, 150, observed=False))
     return [p for p in probes if runs(model, p)], choice
 
@@ -161,50 +164,15 @@ def probe_of(
     """One probe of the named inputs; None when a name is not known and not given."""
     g = torch.Generator().manual_seed(seed)
     tensors: dict[str, torch.Tensor] = {}
-    kwargs: dict[str, Any] = {}
     for name in wanted:
-        if name in given:
+        if name in holders(given):
             continue
         value = make_input(model, name, sizes, g)
         if value is None:
             return None
         tensors[name] = value
-    for name, value in given.items():
-        if isinstance(value, Mapping) and "choices" in value:
-            kwargs[name] = value["choices"][sizes.variant % len(value["choices"])]
-        elif isinstance(value, Mapping):
-            tensors[name] = drawn(sized(value, model, sizes), g)
-        elif value is not None:
-            kwargs[name] = value
-    return Probe(title, tensors, kwargs, seed, observed, tags)
-
-
-def sized(spec: Mapping[str, Any], model: torch.nn.Module, sizes: Sizes) -> dict[str, Any]:
-    """A spec with plain sizes: "batch", a config field's name, or a list of which each probe takes the next."""
-    config = getattr(model, "config", None)
-
-    def size(value: Any) -> int:
-        if isinstance(value, (list, tuple)):
-            return size(value[sizes.variant % len(value)])
-        if value == "batch":
-            return sizes.batch
-        return int(field(config, value)) if isinstance(value, str) else int(value)
-
-    return {**spec, "shape": [size(v) for v in spec["shape"]]}
-
-
-def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
-    """A random tensor of `{"shape": [...], "dtype": "float32", "high": 10}`; `"padded"` gives masks of ones."""
-    dtype = getattr(torch, spec.get("dtype", "float32"))
-    shape = tuple(spec["shape"])
-    if spec.get("padded"):
-        lengths = [max(1, shape[-1] - 2 * row) for row in range(shape[0])]
-        return torch.stack([torch.arange(shape[-1]) < n for n in lengths]).expand(shape).to(dtype)
-    if dtype == torch.bool:
-        return torch.rand(shape, generator=g) > 0.4
-    if dtype.is_floating_point:
-        return torch.randn(shape, generator=g).to(dtype)
-    return torch.randint(spec.get("low", 0), spec.get("high", 2), shape, generator=g).to(dtype)
+    shaped, kwargs = taken(given, model, sizes, g)
+    return Probe(title, tensors | shaped, kwargs, seed, observed, tags)
 
 
 def search_probes(
@@ -213,8 +181,8 @@ def search_probes(
     """Probes of a plain module: shapes tried from the layers that could consume each argument."""
     fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
     first = sizes_of(model, 7, 2, variant=0)
-    drawn_shapes = {k: sized(v, model, first) for k, v in given.items() if isinstance(v, Mapping) and "shape" in v}
-    left = {k: p for k, p in names.items() if k not in fixed and given.get(k, 0) is not None}
+    drawn_shapes = {k: sized(v, model, first) for k, v in given.items() if isinstance(v, Mapping)}
+    left = {k: p for k, p in names.items() if k not in holders(given) or k in drawn_shapes}
     return [
         Probe(title, tensors, fixed, seed, observed)
         for title, tensors, seed, observed in search_inputs(model, left, drawn_shapes, fixed, drawn)

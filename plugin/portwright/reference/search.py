@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from portwright.nesting import nested
+
 TRIES = 400
 Spec = dict[str, Any]
 Drawer = Callable[[Mapping[str, Any], torch.Generator], torch.Tensor]
@@ -80,7 +82,7 @@ def attempt(model: nn.Module, tensors: Mapping[str, torch.Tensor], fixed: Mappin
     """The model's result on these inputs, or None when it raises or gives no finite numbers."""
     try:
         with torch.no_grad():
-            result = model(**{k: v.clone() for k, v in tensors.items()}, **fixed)
+            result = model(**nested({**{k: v.clone() for k, v in tensors.items()}, **fixed}))
     except Exception:
         return None
     return result if all(bool(torch.isfinite(t).all()) for t in flat(result)) else None

@@ -340,10 +340,12 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     used = scope.work.used(fid)
     if elements is None:
         return [pass_through(scope, cast(ast.Call, value), used)]
-    out = [outward(scope, e) for i, e in enumerate(elements) if i in used]
+    returned = [e for i, e in enumerate(elements) if i in used]
+    out = [outward(scope, e) for e in returned]
     if scope.is_root_entry:
         out = [e for e in out if not (isinstance(e, ast.Constant) and e.value is None)]
-    if len(out) == 1:
+    several = scope.is_root_entry and any(scope.kinds(e) & {"tuple", "list", "dict"} for e in returned)
+    if len(out) == 1 and not several:  # the root keeps a list of tensors apart from a list of results
         return [ast.Return(out[0])]
     return [ast.Return(ast.Tuple(out, ast.Load()) if out else None)]
 

@@ -98,8 +98,9 @@ def in_reference_layout(
     """Give the port's results, in order, the names that the reference's have, and turn them back to its layout."""
     names, layouts = list(wanted), entry.get("out", [])
     found: dict[str, Array] = {}
-    for position, array in enumerate(given.values()):
-        layout = layouts[position] if position < len(layouts) else {}
+    for position, (own, array) in enumerate(given.items()):
+        place = 0 if len(layouts) == 1 else int(own.partition(".")[0])  # of the result, or of the list that it is in
+        layout = layouts[place] if place < len(layouts) else {}
         name = names[position] if position < len(names) else f"extra {position}"
         perm = order_of(layout, array.ndim)
         found[name] = array.transpose(np.argsort(perm)) if perm is not None else array
