@@ -46,6 +46,7 @@ class TryResult:
     holes: list[dict[str, Any]] = field(default_factory=list)
     outputs: list[dict[str, Any]] = field(default_factory=list)
     modules_compared: int = 0
+    layout: dict[str, int] | None = None  # of a convolution network: transposes, the minimum, other ones
     first_divergence: dict[str, str] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_rss: int = 0
@@ -152,7 +153,7 @@ class Try:
                 self.result.status = "holes"  # a hole raises where it is reached: there is nothing to compare
                 return
             job = {"port": str(port), "golden": str(golden), "out": str(self.work / "measurements.json")}
-            self.worker("compare", "verify.measure", {**job, "checks": CHECKS}, mlx=True)
+            self.worker("compare", "verify.measure", {**job, "checks": CHECKS, "layout": True}, mlx=True)
         finally:
             self.result.seconds["total"] = round(time.perf_counter() - self.start, 3)
         judge(self.result, canonical.parse_object((self.work / "measurements.json").read_bytes(), "measurements.json"))
@@ -222,6 +223,7 @@ class Try:
 def judge(result: TryResult, body: Mapping[str, Any]) -> None:
     """Read the measurements into the result: every output and every module within tolerance, or diverged."""
     result.outputs = list(body["outputs"])
+    result.layout = body.get("layout")
     result.modules_compared = sum(check.startswith("isolate/") and check != "isolate/share" for check in body["checks"])
     failed = failing(body)
     wrong = [check for check in failed if not check.startswith(INFORMS)]

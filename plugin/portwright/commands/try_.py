@@ -49,6 +49,11 @@ def _text(result: Any) -> str:
     lines = [f"{result.reference}: {result.status}"]
     if result.lines:
         lines.append(f"  {result.classes} classes, {result.lines} lines, {result.modules_compared} modules compared")
+    if result.layout is not None:
+        found = result.layout
+        lines.append(
+            f"  {found['transposes']} transposes of layout, at least {found['minimum']}; {found['other']} others"
+        )
     lines += [f"  output {o['name']}: rel_l2 {float(o['rel_l2']):.1e}" for o in result.outputs if "rel_l2" in o]
     lines += [f"  hole {h['where']}: {h['reason']}\n    {h['source']}" for h in result.holes]
     if result.first_divergence:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from portwright.codegen.observe.resolve import resolve
+
 TAG = "_portwright_layout"
 MADE_BY = "_portwright_made_by"  # (function key, node number) of the expression that made a tensor
 CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
@@ -84,9 +86,19 @@ def axes_kept(name: str, args: Any, kwargs: Any, result: Any) -> None:
         setattr(result, TAG, "cl")
 
 
+PARTING = frozenset({"chunk", "split", "tensor_split", "split_with_sizes"})  # one tensor in, a tuple of its parts out
+
+
+def parts(function: Any, result: Any) -> tuple[Any, ...]:
+    """What one call made: the parts of a tensor, which have its axes, or the result as it is."""
+    parted = type(result) is tuple and getattr(function, "__name__", "") in PARTING and resolve(function).torch
+    return result if parted else (result,)
+
+
 def behind(function: Any, inputs: tuple[Any, ...], result: Any) -> set[tuple[str, int]]:
     """The makers of a function's inputs, where it keeps the layout and its result is held channels-last."""
     name = getattr(function, "__name__", "")
+    result = parts(function, result)[0]
     if not isinstance(result, torch.Tensor) or getattr(result, TAG, "") != "cl" or name in RESHAPING | KEEPING:
         return set()
     made = [t for t in tensors_in(inputs) if t.ndim == result.ndim and not getattr(t, TAG, "")]

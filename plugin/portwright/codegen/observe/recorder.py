@@ -196,7 +196,9 @@ class Recorder:
             s.involved[id(result)] = result
         self.sampler.called(function, args, kwargs, result, site.entered)
         if isinstance(function, types.BuiltinFunctionType) or not isinstance(function, (torch.nn.Module, type)):
-            self.mark(here, number, result, (*args, *kwargs.values(), getattr(function, "__self__", None)))
+            inputs = (*args, *kwargs.values(), getattr(function, "__self__", None))
+            for made in layouts.parts(function, result):
+                self.mark(here, number, made, inputs)
         if resolve(function).torch:
             self.behind |= layouts.behind(function, (*args, getattr(function, "__self__", None)), result)
         for tensor, version in before:

@@ -3,7 +3,7 @@
 Job: {"port": folder with model.py, config.json, portmap.json and weights, "golden": folder or packed file,
 "out": path of measurements.json, "dtype": what the port is stored in, "component"?: name, "portmap"?: path,
 "moves"?: path, "snapshot"?: folder, "unquantized"?: [paths], "kept"?: bool, "budget"?: {},
-"checks"?: [names of the registry]}.
+"checks"?: [names of the registry], "layout"?: bool}.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from portwright import __version__, canonical
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.verify.blame import blame
 from portwright.verify.checks import REGISTRY, outputs
+from portwright.verify.measure import transposes
 from portwright.verify.measure.bench import Bench, CannotMeasure, Job, Measured, NotRun
 from portwright.verify.measure.port import line_in, takes_cache
 from portwright.verify.pack import unpack
@@ -51,6 +52,8 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
             "not_run": not_run,
             "outputs": outputs.table(bench) if "outputs/observed" in checks else [],
         }
+        if job.get("layout"):
+            body["layout"] = layout(bench)
     out = Path(job["out"])
     partial = out.with_name(out.name + ".partial")
     partial.write_text(canonical.dumps(body), encoding="utf-8")
@@ -75,6 +78,15 @@ def measure_all(bench: Bench, emit: Emit | None = None) -> tuple[dict[str, dict[
     if emit is not None:
         emit.progress(len(names), len(names), "checks", "done")
     return checks, not_run
+
+
+def layout(bench: Bench) -> dict[str, int] | None:
+    """The transposes of the first probe's graph (`transposes.counted`); None where the code cannot be traced."""
+    try:
+        graph = transposes.traced(bench.model, *bench.golden.arguments(bench.golden.probes[0].inputs), bench.floats)
+    except Exception:  # code that reads a value to go on has no graph, and what fails has failed its checks
+        return None
+    return transposes.counted(graph)
 
 
 def parsed(job: dict[str, Any], golden: Path) -> Job:
