@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ExitCode, PortError, Problem
+from .remote import consent
 from .skill import Skill, available, load_skill
 
 GENERIC = "generic"
@@ -35,6 +36,7 @@ class Found:
     class_name: str
     gguf: str = ""  # the architecture that a GGUF file names
     file: str = ""  # the weight file, where the folder holds several
+    remote: bool = False  # the config names code that comes with the weights
 
 
 def find_components(
@@ -85,12 +87,16 @@ def _component(folder: str, config: Mapping[str, Any]) -> Found:
         name = architectures[0] if isinstance(architectures, list) and architectures else ""
         module = "transformers"
     reference = f"{module}:{name}" if re.fullmatch(r"[A-Za-z_]\w*", str(name)) else ""
+    own = [module for module, _, cls in (named.rpartition(".") for named in consent.classes(config)) if cls == name]
+    if reference and own and own[0].isidentifier():  # the class comes with the weights
+        reference = f"{own[0]}:{name}"
     kind = next(
         (kind for pattern, kind in _KINDS if re.search(pattern, str(name))), "encoder" if reference else "module"
     )
     last = re.sub(r"[^a-z0-9]+", "_", folder.rpartition("/")[2].lower()).strip("_")[:48]
     label = last if re.match(r"[a-z]", last) else f"model_{last}".rstrip("_")
-    return Found(label, folder, reference, kind, str(config.get("model_type", "")), str(config.get("_class_name", "")))
+    family = str(config.get("model_type", "")), str(config.get("_class_name", ""))
+    return Found(label, folder, reference, kind, *family, remote=config.get(consent.KEY) is not None)
 
 
 def _kind_of(config: Mapping[str, Any], reference: str) -> str:
@@ -143,6 +149,8 @@ def draft(source: str, name: str, found: list[Found], skill: Skill) -> str:
             line = f"reference = {_quoted(component.reference)}"
             lines.append(line if component.reference else 'reference = "module:Class"  # name the PyTorch class here')
             lines.append(f"kind = {_quoted(component.kind)}")
+        if component.remote:
+            lines.append("# remote_code = true  # once you have read the code that comes with these weights")
     lines += ["", "[out]", 'path = "ported"', "commit_code = true", "", "[gate]", 'require = "evidence"', ""]
     return "\n".join(lines)
 

@@ -71,6 +71,7 @@ class ComponentSpec:
     golden: GoldenSource | None = None
     prompts: tuple[str, ...] = ()  # texts that the reference continues, and the port after it
     file: str = ""  # the weight file, where the folder holds several of which each is whole; "" for all
+    remote_code: bool | None = None  # run the code that comes with the weights: yes, no, or nobody has said
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,9 @@ class _Checker:
                     golden=golden,
                     file=str(merged.get("file", "")),
                     prompts=tuple(map(str, prompts)) if isinstance(prompts := merged.get("prompts"), list) else (),
+                    remote_code=told
+                    if isinstance(told := table.get("remote_code"), bool)
+                    else None,  # no Skill's to say
                 )
             )
         return tuple(found)

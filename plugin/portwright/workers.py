@@ -105,7 +105,7 @@ def run_worker(
 
     `mlx=True` preloads an OpenBLAS where one is found. Raises PortError with the worker's own problems, with the tail
     of its stderr when it crashed, or with the limit that it went over. An interrupt here ends the worker before it is
-    raised again.
+    raised again. A job with "remote_code" runs isolated (`portwright.remote`), never in a fork of a warm server.
     """
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     if limits is not None and limits.memory is not None:
@@ -117,7 +117,7 @@ def run_worker(
     with tempfile.TemporaryDirectory(prefix="portwright-") as folder:
         job_file = Path(folder) / "job.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        process = _start(module, job_file, env, mlx)
+        process = _start(module, job_file, env, shared=not mlx, isolated=bool(job.get("remote_code")))
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
         reader.start()
@@ -132,14 +132,31 @@ def run_worker(
     return _judge(module, process.returncode, result, tail)
 
 
-def _start(module: str, job_file: Path, env: dict[str, str], mlx: bool) -> subprocess.Popen[str] | WarmProcess:
-    """A process of its own for the job: forked by the server of `portwright.warm` where there is one."""
+def _start(
+    module: str, job_file: Path, env: dict[str, str], *, shared: bool, isolated: bool
+) -> subprocess.Popen[str] | WarmProcess:
+    """A process of its own for the job: forked by the server of `portwright.warm` where there is one and it may be."""
+    if isolated:
+        return _start_isolated(module, job_file, env)
     server = env.pop(VARIABLE, "")
-    if server and not mlx:
+    if server and shared:
         return WarmProcess(server, module, job_file, env)
+    return _popen([module, str(job_file)], env)
+
+
+def _start_isolated(module: str, job_file: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    """A process for code that came with a model's weights: it knows nothing of ours but its job."""
+    from .remote.environment import scrubbed
+
+    folder = job_file.parent.resolve()
+    return _popen(["portwright.remote", module, str(folder / job_file.name)], scrubbed(env, folder), folder)
+
+
+def _popen(command: list[str], env: dict[str, str], folder: Path | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", module, str(job_file)],
+        [sys.executable, "-m", *command],
         env=env,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

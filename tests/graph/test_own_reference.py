@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from portwright.stages.codegen import engine_digest, reference_inputs
+from portwright.stages.codegen import engine_digest
+from portwright.stages.reference import reference_inputs
 
 
 def test_an_edit_of_the_module_changes_the_inputs(tmp_path: Path) -> None:

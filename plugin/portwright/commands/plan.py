@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 
-from ..errors import ExitCode
+from ..errors import ExitCode, PortError, Problem
 from ..paths import cache_root
-from ..records import PortSpec, TensorInfo
+from ..records import ComponentSpec, PortSpec, TensorInfo
+from ..remote import consent
 from ..stages.context import Port
 
 # Streaming keeps remap small; loading the reference in fp32 beside an fp64 shadow is what takes memory.
@@ -44,6 +47,14 @@ def _show_components(port: Port) -> None:
     pinned = dict(lock.files) if lock and lock.source == spec.source.text else None
     seen = peek(spec.source, cache=cache_root(), base=spec.directory, pinned=pinned)
     sizes = dict(seen.files)
+    problems: list[Problem] = []
+    for component in spec.components:
+        try:
+            _check_code(component, seen.texts, sizes, spec.source.text)
+        except PortError as error:
+            problems += error.problems
+    if problems:
+        raise PortError(problems, ExitCode.USAGE)
     print(
         f"{spec.name}: {spec.source.text}, Skill {port.skill.name} {port.skill.version}, {spec.dtype}, {spec.runtime}"
     )
@@ -60,6 +71,19 @@ def _show_components(port: Port) -> None:
         print(f"    {parameters:,} parameters, {read / 1e6:,.1f} MB to read, about {written:,.1f} MB to write")
         memory = parameters * _CAPTURE_BYTES_PER_PARAMETER / 1e9
         print(f"    capture needs about {memory:,.2f} GB of memory, verify about {parameters * 4 / 1e9:,.2f} GB")
+
+
+def _check_code(component: ComponentSpec, texts: Mapping[str, str], files: Iterable[str], source: str) -> None:
+    """Refuse code of the source's own that port.toml does not allow, or does not name rightly."""
+    path = f"{component.path}/config.json" if component.path else "config.json"
+    try:
+        config = json.loads(texts.get(path, "{}"))
+    except ValueError:
+        return  # fetch says so
+    if isinstance(config, dict):
+        consent.check_asked(component, config, source)
+        if component.remote_code:
+            consent.check_reference(component, config, files, source)
 
 
 def _written(info: TensorInfo, spec: PortSpec) -> float:

@@ -10,7 +10,10 @@ import torch
 from portwright.errors import ExitCode, PortError, Problem
 
 # Keys that libraries write into a saved config for themselves.
-BOOKKEEPING = frozenset({"architectures", "transformers_version", "_class_name", "_diffusers_version", "portwright"})
+BOOKKEEPING = frozenset(
+    {"architectures", "transformers_version", "_class_name", "_diffusers_version", "portwright", "auto_map"}
+)
+_NOT_THE_LIBRARY = ("portwright", "auto_map")  # of them, what a transformers config does not keep
 
 
 def not_built(where: str, problem: str, hint: str = "") -> PortError:
@@ -48,7 +51,7 @@ def reference_of_model_type(model_type: str) -> str:
 
 def library_config(cls: type[torch.nn.Module], config: dict[str, Any]) -> Any:
     """The transformers config object for a plain config dict, with eager attention and no cache."""
-    made = cls.config_class.from_dict({k: v for k, v in config.items() if k != "portwright"})
+    made = cls.config_class.from_dict({k: v for k, v in config.items() if k not in _NOT_THE_LIBRARY})
     eager(made)
     return made
 

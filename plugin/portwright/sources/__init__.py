@@ -2,7 +2,7 @@
 
 A source is written `pypi:dist==version`, `file:path` or `hf:org/name@revision`. Each scheme is a module that
 satisfies `backend.Backend`; `BACKENDS` names them all, and one is imported when its scheme is met: a `doit port` with
-nothing to do only reads the spelling of a source. Nothing of a source is ever executed.
+nothing to do only reads the spelling of a source. Nothing of a source is executed here (see `portwright.remote`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ from ..records import ComponentSpec
 from ..runtimes import left_out
 from ..workers import run_worker
 from .bind import NAMES
-from .codegen import reference_inputs
 from .context import Port, digest
+from .reference import inputs_of, isolated, reference_of
 from .stage import Done, OnEvent, Stage
 
 TOKENIZER = "tokenizer.json"
@@ -33,14 +35,14 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             **({"the runtime": port.spec.runtime} if left_out(port.spec.runtime) else {}),
             **({"the prompts": digest(_prompts(port, component))} if component.prompts else {}),
-            **reference_inputs(component.reference, port.origin),
+            **inputs_of(port, component),
         }
 
     def run(on_event: OnEvent) -> Done:
-        root = port.snapshot_root(component)
+        root = port.snapshot_root(component).resolve()
         build_names = build / NAMES
         job: dict[str, Any] = {
-            "reference": component.reference,
+            "reference": reference_of(component),
             "config": str(port.config_file(component).resolve()),
             "snapshot": str(root),
             "weights": [str(f["path"]) for f in port.weight_files(component)],
@@ -57,13 +59,19 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             "out": str(golden.resolve()),
         }
         if component.golden is not None:
-            other = port.snapshot_root(component, "fetch-golden")
+            other = port.snapshot_root(component, "fetch-golden").resolve()
             job["golden_source"] = {
                 "config": str(other / component.golden.path / "config.json"),
                 "files": [str(other / str(f["path"])) for f in _weights(port, component, source)],
             }
         golden.parent.mkdir(parents=True, exist_ok=True)
+        if component.remote_code:
+            added, only = isolated(port, component, "capture", _read(port, component, job))
+            job = {**job, **added, "out": str(only / "golden")}
         result = run_worker("portwright.verify.capture", job, on_event=on_event)
+        if component.remote_code:
+            shutil.rmtree(golden, ignore_errors=True)
+            (only / "golden").replace(golden)
         if result["weights"] == "rules":
             text = "the library cannot load this layout: the golden rests on the Skill's own rules, see docs/design.md"
             on_event({"event": "log", "text": text})
@@ -74,6 +82,13 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
     needs = (port.task("bind", component), *([port.task("fetch-golden", component)] if component.golden else []))
     doc = "run the reference and keep its answers"
     return Stage(name, needs, port.spec.directory, port.paths.receipt(name), inputs, run, doc)
+
+
+def _read(port: Port, component: ComponentSpec, job: Mapping[str, Any]) -> list[Path]:
+    """Return the files that a capture reads."""
+    stages = ["fetch", *(["fetch-golden"] if component.golden else [])]
+    fetched = [port.snapshot_root(component, s) / f["path"] for s in stages for f in port.result(s, component)["files"]]
+    return [*fetched, *(Path(job[key]) for key in ("config", "moves", "tokenizer") if job[key])]
 
 
 def _prompts(port: Port, component: ComponentSpec) -> list[Any]:

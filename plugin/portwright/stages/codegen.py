@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from .. import __version__
@@ -14,7 +12,8 @@ from ..errors import ExitCode, PortError, Problem
 from ..publish import publish_text
 from ..records import ComponentSpec
 from ..workers import run_worker
-from .context import Port, digest, digest_text_file, read_json
+from .context import Port, digest, read_json
+from .reference import inputs_of, isolated, reference_of
 from .stage import Done, OnEvent, Stage
 
 _ENGINE = ("codegen", "reference")  # packages of ours on which the text of model.py depends
@@ -34,14 +33,14 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "the Skill's probes": digest(port.skill.probes.get(component.name, {})),
             "the version of portwright": __version__,
             "the source of codegen": engine_digest(),
-            **reference_inputs(component.reference, port.origin),
+            **inputs_of(port, component),
         }
 
     def run(on_event: OnEvent) -> Done:
         config = read_json(port.config_file(component))
         trace, pristine = build / "trace", build / "codegen"
         job = {
-            "reference": component.reference,
+            "reference": reference_of(component),
             "configs": [config],
             "seed": 0,
             "probes": None,
@@ -50,6 +49,10 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "out": str(trace.resolve()),
             "path": str(port.spec.directory.resolve()),
         }
+        if component.remote_code:
+            added, only = isolated(port, component, "codegen")
+            trace = only / "trace"
+            job = {**job, **added, "out": str(trace)}
         run_worker("portwright.codegen.observe", job, on_event=on_event)
         licence = {"source": port.spec.source.text, "command": "doit port"}
         job = {
@@ -58,6 +61,8 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             "runtime": port.spec.runtime,
             "licence": licence,
         }
+        if component.remote_code:  # `portwright try`, the other command, takes what can be imported
+            job["command"] = licence["command"]
         result = run_worker("portwright.codegen.generate", job, on_event=on_event, mlx=True)
         out.mkdir(parents=True, exist_ok=True)
         conflicts = _merge(pristine / "model.py", base_model, model, build / "merge")
@@ -117,20 +122,6 @@ def _merge(pristine: Path, base: Path, model: Path, backup: Path) -> str:
     return said
 
 
-def reference_inputs(reference: str, folder: Path) -> dict[str, str]:
-    """Name what the reference's code is made of, as inputs of a stage: versions, and the source of a repo's own module.
-
-    A module that lies in the port's `folder` counts with its text, a package there with that of all its modules.
-    """
-    top = reference.partition(":")[0].partition(".")[0]
-    own = folder / f"{top}.py"
-    files = [own] if own.is_file() else sorted((folder / top).rglob("*.py"))
-    if files:
-        texts = {file.relative_to(folder).as_posix(): digest_text_file(file) for file in files}
-        return {"the reference's source": digest(texts), **versions("torch")}
-    return versions(*dict.fromkeys((top, "torch")))
-
-
 @cache
 def engine_digest(package: Path = Path(__file__).parents[1]) -> str:
     """Return the digest of the code that writes model.py: of the installed portwright, or of a checkout being edited.
@@ -143,18 +134,3 @@ def engine_digest(package: Path = Path(__file__).parents[1]) -> str:
         text = file.read_bytes().replace(b"\r\n", b"\n")
         total.update(f"{file.relative_to(package).as_posix()} {len(text)}\n".encode() + text)
     return f"sha256:{total.hexdigest()}"
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Return the installed version of each package, or "absent", as inputs of a stage."""
-    return {f"the version of {package}": _version(package) for package in packages}
-
-
-@cache
-def _version(package: str) -> str:
-    # Not importlib.metadata.version: it parses the whole description, 7 ms for each library at every `doit port`.
-    try:
-        found = re.search(r"^Version: *(\S+)", distribution(package).read_text("METADATA") or "", re.MULTILINE)
-    except PackageNotFoundError:
-        return "absent"
-    return found[1] if found else "absent"

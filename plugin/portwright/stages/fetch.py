@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ExitCode, PortError, Problem
 from ..records import ComponentSpec, SourceRef
+from ..remote import consent
 from ..weightfile import GGUF
 from ..workers import run_worker
 from .context import INDEX, Port, digest, fold_root
@@ -24,6 +25,8 @@ def fetch_stage(port: Port, component: ComponentSpec) -> Stage:
     carry = port.skill.components.get(component.name, {}).get("carry", ())
     packed = ("*" + GGUF,) if port.skill.gguf else ()
     patterns = (*_CONFIGS, component.file, *carry) if component.file else (*_PATTERNS, *packed, *carry)
+    if component.remote_code:
+        patterns = (*patterns, "*" + consent.SUFFIX)
     return _stage(port, component, "fetch", port.spec.source, component.path, patterns, (), pin=True)
 
 
@@ -61,6 +64,8 @@ def _stage(
         found = {"the source": digest([source.text, path]), "the list of files": digest(wanted)}
         if pin and port.skill.gguf:
             found["the Skill's reading of GGUF"] = digest(port.skill.gguf)
+        if pin and component.remote_code is not None:
+            found["remote_code of port.toml"] = str(component.remote_code)
         from .. import receipts
 
         before = receipts.read(receipt_file)
@@ -77,13 +82,15 @@ def _stage(
         from ..paths import cache_root
 
         pins = pinned()
-        job = {
+        job: dict[str, Any] = {
             "source": source.text,
             "base": str(port.origin.resolve()),
             "wanted": wanted,
             "cache": str(cache_root()),
             "pinned": None if pins is None else {p: _record(file) for p, file in pins.items()},
         }
+        if pin and component.remote_code is None:  # what may not be run is not worth gigabytes
+            job["unasked"] = {"component": component.name, "path": component.path}
         result = run_worker("portwright.sources.worker", job, on_event=on_event)
         root = Path(result["root"])
         paths = [file["path"] for file in result["files"]]
@@ -101,6 +108,9 @@ def _stage(
             config = _config(out / "config.json", component, source)
         else:
             config = _config(root / folder / "config.json", component, source)
+        if pin and component.remote_code:
+            code = consent.check_reference(component, config, paths, source.text)
+            consent.check_pinned(code, pins, source.text)
         kept = {
             "root": fold_root(result["root"], base.resolve()),
             "revision": result["revision"],

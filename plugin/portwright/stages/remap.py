@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from ..publish import publish_text
 from ..receipts import read as read_receipt
 from ..records import ComponentSpec
+from ..remote import consent
 from ..weightfile import SUFFIXES
 from ..workers import run_worker
 from .bind import MOVES
@@ -109,7 +109,7 @@ def _carried(port: Port, component: ComponentSpec) -> list[list[str]]:
         [str(root / f["path"]), str(f["sha256"])]
         for f in files
         if f["path"] not in weights
-        and not f["path"].endswith((*SUFFIXES, INDEX))
+        and not f["path"].endswith((*SUFFIXES, INDEX, consent.SUFFIX))
         and f["path"].rpartition("/")[2] not in skipped
     ]
     made = port.result("fetch", component).get("made", {})
@@ -126,7 +126,7 @@ def _carry(port: Port, component: ComponentSpec, out: Path) -> list[Path]:
     for path, _ in _carried(port, component):
         target = out / Path(path).name
         fresh = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(path, fresh)
+        fresh.write_bytes(consent.without_key(Path(path)))
         fresh.replace(target)
         copies.append(target)
     return copies

@@ -10,8 +10,9 @@ from ..errors import PortError, Problem
 from ..records import ComponentSpec
 from ..workers import run_worker
 from .bind import MOVES
-from .codegen import check_markers, versions
+from .codegen import check_markers
 from .context import Port, digest, digest_text_file, read_json
+from .reference import versions
 from .remap import remap_job
 from .stage import Done, OnEvent, Stage
 
