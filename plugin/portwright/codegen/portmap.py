@@ -161,6 +161,9 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if done is None or forward not in work.facts.called:
         return {**entry, "isolate": False, "why": "the port does not call it as a module"}
     trace = program.functions[forward].trace
+    loose = picked_freely(program.functions[forward])
+    if loose:
+        return {**entry, "isolate": False, "flow": False, "why": loose, "out": outputs(work, forward)}
     args = []
     tables = given_tables(work)
     for name in done.kept:
@@ -182,6 +185,25 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
             return {**entry, "isolate": False, "why": why, "out": outputs(work, forward)}
         args.append(item)
     return {**entry, "args": args, "out": outputs(work, forward)}
+
+
+def picked_freely(function: Function) -> str:
+    """Why a module's result may differ from torch's and be as right: `topk` promises no order of equal elements.
+
+    What is computed from the picked elements is compared all the same.
+    """
+    picks = [n for n in function.nodes if isinstance(n, ast.Call) and is_topk(function, n)]
+    order = [k.value for n in picks for k in n.keywords if k.arg == "sorted"]
+    if any(isinstance(v, ast.Constant) and not v.value for v in order):
+        return "it gives the greatest elements in no particular order"
+    values = [function.seen(v) for v in returns_of(function)]
+    if picks and values and all(s.dtypes and s.dtypes <= {"int64", "int32"} for s in values):
+        return "it gives the places of the greatest elements, of which some may be equal"
+    return ""
+
+
+def is_topk(function: Function, node: ast.Call) -> bool:
+    return any(c.torch and c.name == "topk" for c in function.seen(node).callees)
 
 
 def first_argument(program: Program, module: ModuleTrace, forward: str) -> str:

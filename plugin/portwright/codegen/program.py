@@ -132,5 +132,16 @@ class Program:
                     out.add(n.attr)
         return frozenset(out)
 
+    @functools.cached_property
+    def compares_mask_shapes(self) -> bool:
+        """Whether reached code compares the whole shape of what may be an attention mask, (batch, 1, queries, keys)."""
+        for f in self.functions.values():
+            for n in f.nodes:
+                if isinstance(n, ast.Compare) and f.seen(n).n and isinstance(n.comparators[0], ast.Tuple):
+                    masks = (f.seen(x) for x in ast.walk(n.left) if isinstance(x, ast.Name))
+                    if any(s.ranks == {4} and all(shape[1] == 1 for shape in s.shapes) for s in masks):
+                        return True
+        return False
+
     def init_of(self, cls: str) -> str:
         return self.method(cls, "__init__")

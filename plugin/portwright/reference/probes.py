@@ -46,9 +46,21 @@ PLANS = (
     ("unseen-bare", 6, 1, False, "none"),
 )
 
+# Further ones, observed where a port has met a length or a lack that it had not seen: shorter and longer than the
+# usual small windows and chunks, and a multiple of them.
+MORE = (
+    ("brief", 5, 1, True, "none"),
+    ("brief-all", 3, 3, True, "all"),
+    ("wide", 24, 2, True, "none"),
+)
+Plans = tuple[tuple[str, int, int, bool, str], ...]
+
 
 def make_probes(
-    model: torch.nn.Module, config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    plans: Plans = PLANS,
 ) -> list[Probe]:
     """Probes of odd lengths, non-square pictures, batches of 1 to 3, padded masks; some with `observed=False`.
 
@@ -59,7 +71,7 @@ def make_probes(
     """
     given = flattened(overrides or {})
     names = forward_arguments(model)
-    found, choice = named_probes(model, names, given)
+    found, choice = named_probes(model, names, given, plans=plans)
     reason = choice.reason if choice is not None else ""
     found = found or search_probes(model, names, given)
     if not found:
@@ -76,13 +88,16 @@ def named_probes(
     names: Mapping[str, inspect.Parameter],
     given: Mapping[str, Any],
     hint: Choice | None = None,
+    plans: Plans = PLANS,
 ) -> tuple[list[Probe], Choice | None]:
     """Probes by the field's argument names that the model runs on, and what was chosen by trial or failed last."""
     given = flattened(given)
-    found = from_names(model, names, given)
+    found = from_names(model, names, given, plans)
     if found and runs(model, found[0]):
         return [p for p in found if runs(model, p)], None
-    return guided_probes(model, names, given, hint) if getattr(model, "config", None) is not None else ([], None)
+    if getattr(model, "config", None) is None:
+        return [], None
+    return guided_probes(model, names, given, hint, plans)
 
 
 def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
@@ -91,13 +106,14 @@ def forward_arguments(model: torch.nn.Module) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in list(parameters.items())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
-def from_names(model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[Probe]:
+def from_names(
+    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any], plans: Plans = PLANS
+) -> list[Probe]:
     """Probes by the field's argument names (`input_ids`, `pixel_values`, `timestep`, ...); [] if one is unknown."""
     required, optional = optional_inputs(model, {k: p for k, p in names.items() if k not in holders(given)})
     if required is None:
         return []
-    plans = list(PLANS)
-    plans += [(f"only-{one}", 8, 2, True, one) for one in optional if len(optional) > 1]
+    plans = (*plans, *[(f"only-{one}", 8, 2, True, one) for one in optional if len(optional) > 1])
     probes = []
     for index, (title, length, batch, observed, which) in enumerate(plans):
         sizes = sizes_of(model, length, batch, variant=index)
@@ -119,6 +135,7 @@ def guided_probes(
     names: Mapping[str, inspect.Parameter],
     given: Mapping[str, Any],
     hint: Choice | None = None,
+    plans: Plans = PLANS,
 ) -> tuple[list[Probe], Choice]:
     """Probes whose arguments and their forms were found by trial."""
     main = getattr(model, "main_input_name", None)
@@ -133,8 +150,8 @@ def guided_probes(
     if not choice.ran:
         return [], choice
     probes = []
-    for index, (title, length, batch, observed, which) in enumerate(PLANS):
-        if which == "none" and index != 3:
+    for index, (title, length, batch, observed, which) in enumerate(plans):
+        if which == "none" and observed and len(plans) == len(PLANS):
             continue
         g = torch.Generator().manual_seed(100 + index)
         sizes = sizes_of(model, length, batch, variant=index)

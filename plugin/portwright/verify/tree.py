@@ -25,6 +25,19 @@ def encode(value: Any, is_tensor: Callable[[Any], bool], store: Callable[[Any], 
     return {"o": type(value).__name__}
 
 
+def encode_result(value: Any, is_tensor: Callable[[Any], bool], store: Callable[[Any], str]) -> Node:
+    """Turn a result into a node: the fields of a mapping in their order, as a tuple, since JSON's objects are sorted.
+
+    Fields that hold None, or what cannot be handed to a port, take no place.
+    """
+    if isinstance(value, Mapping):
+        made = [encode_result(v, is_tensor, store) for v in value.values() if v is not None]
+        return {"u": [node for node in made if "o" not in node]}
+    if isinstance(value, (list, tuple)):
+        return {"l" if isinstance(value, list) else "u": [encode_result(v, is_tensor, store) for v in value]}
+    return encode(value, is_tensor, store)
+
+
 def decode(node: Node, load: Callable[[str], Any]) -> Any:
     """Turn a node back into a value; an opaque node raises TypeError with its type's name."""
     kind, content = next(iter(node.items()))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from portwright.codegen.emit.configs import seen_by, title
+from portwright.codegen.emit.configs import HOLDER, seen_by, title
 from portwright.codegen.emit.properties import add_read_fields, property_text
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
@@ -57,7 +57,7 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
     found = {"": Holder("", dict.fromkeys(config_fields(work) if cached else ()))}
     for key, name in work.facts.config:
         found.setdefault(key, Holder(key)).names[name] = None
-    place_checks(trace, found, (*assumptions, *added_outputs(trace)))
+    place_checks(trace, found, (*assumptions, *added_outputs(trace, found)))
     ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
     texts = [text_of(trace, holder, found, needs, cached and not holder.key) for holder in ordered]
@@ -79,10 +79,17 @@ def place_checks(trace: Trace, found: dict[str, Holder], assumptions: Iterable[A
                     holder.names[node.attr] = None
 
 
-def added_outputs(trace: Trace) -> list[Assumption]:
-    """What is taken for granted of the fields by which a library adds outputs on its own."""
-    names = [n for n in ADDS_OUTPUTS if n in trace.config_defaults and not any(m.config.get(n) for m in trace.models)]
-    return [Assumption(trace.reference, f"config.{n}", False, "construction", f"self.{n}") for n in names]
+def added_outputs(trace: Trace, found: Iterable[str]) -> list[Assumption]:
+    """What is taken for granted, in each config that is read, of the fields by which a library adds outputs."""
+    out = []
+    for key in found:
+        held = trace.configs.get(key)
+        defaults = held.defaults if held is not None else trace.config_defaults
+        saved = held.saved if held is not None else tuple(m.config for m in trace.models)
+        holder = f"{HOLDER}__{title(trace, key)}" if key else HOLDER
+        names = [n for n in ADDS_OUTPUTS if n in defaults and not any(s.get(n) for s in saved)]
+        out += [Assumption(trace.reference, f"config.{n}", False, "construction", f"{holder}.{n}") for n in names]
+    return out
 
 
 def inner_first(trace: Trace, found: Mapping[str, Holder]) -> list[str]:

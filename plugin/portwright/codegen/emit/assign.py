@@ -34,7 +34,7 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
             return [ast.Assign([target(scope, e)], v) for e, v in zip(t.elts, pair.elts, strict=True)]
         return [unpack(scope, t, value)]
     if isinstance(t, ast.Name) and t.id in scope.parts:
-        return assign_parts(scope, t.id, cast(ast.Call, value))
+        return assign_parts(scope, t.id, value)
     if isinstance(t, ast.Name) and t.id in scope.result_vars:
         return [ast.Assign([target(scope, t)], scope.work.call(scope, cast(ast.Call, value)))]
     translated = scope.expr(value)

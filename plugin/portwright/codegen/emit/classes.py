@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
+from portwright.codegen.emit.names import dtype
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
@@ -74,6 +75,8 @@ def default_of(work: Work, function: Function, q: str) -> ast.expr | None:
     trace = function.trace
     if q not in function.parameters:
         return ast.Constant(None)
+    if q in trace.default_dtypes:
+        return dtype(trace.default_dtypes[q])
     if q not in trace.defaults:
         return None
     seen = trace.params.get(q)

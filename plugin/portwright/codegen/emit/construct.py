@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from portwright.codegen.emit.choices import choices
+from portwright.codegen.emit.choices import choices, key
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.emit.units import bind, unit_call
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import layer_of
 from portwright.codegen.quote import is_literal, literal, plain, quote
@@ -131,7 +131,7 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
                 continue  # nothing ever arrived by it
             raise HoleError(f"{base} with **arguments")
         given[k.arg] = k.value
-    check_refused(scope, base, table, given)
+    taken = check_refused(scope, n, base, table, given)
     positional = table.positional.split()
     arguments = [size(scope.expr(given[p]), base) for p in positional if p in given]
     keywords = []
@@ -139,12 +139,14 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
         if name not in given:
             continue
         value = scope.expr(given[name])
+        taken += assumed_in(value) if is_literal(value) else ()
         if is_literal(value) and name in table.defaults and plain(value) == table.defaults[name]:
             continue
         if isinstance(value, ast.Constant) and value.value is None:
             continue
         if name == "padding" and scope.kinds(given[name]) & {"str"}:
             named = named_padding(scope, given)
+            taken += assumed(scope, n, given, "padding", "kernel_size", "dilation")
             if named is not None:
                 keywords.append(ast.keyword(mlx, named))
             continue
@@ -156,6 +158,8 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     keywords += [ast.keyword(k, literal(v)) for k, v in table.fixed.items()]
     if base == "RMSNorm" and not any(k.arg == "eps" for k in keywords):
         keywords.append(ast.keyword("eps", quote("mx.finfo(mx.float32).eps")))
+    if arguments:
+        ask(arguments[0], *taken)
     return arguments, keywords
 
 
@@ -202,13 +206,19 @@ def size(node: ast.expr, base: str) -> ast.expr:
     return node
 
 
-def check_refused(scope: Scope, base: str, table: Constructor, given: dict[str, ast.expr]) -> None:
-    """Arguments that the MLX layer cannot honour must have the value that changes nothing."""
+def check_refused(scope: Scope, n: ast.Call, base: str, table: Constructor, given: dict[str, ast.expr]) -> list[Demand]:
+    """Arguments that the MLX layer cannot honour must have the value that changes nothing, in every config."""
     for name, allowed in table.refused.items():
         if name in given:
             value: Any = plain(scope.known(given[name]))
             if value != allowed:
                 raise HoleError(f"{base} with {name}={value!r}")
+    return assumed(scope, n, given, *table.refused)
+
+
+def assumed(scope: Scope, n: ast.Call, given: dict[str, ast.expr], *names: str) -> list[Demand]:
+    """That arguments, of which the port uses what they were, are what they were."""
+    return [Demand("assume", a) for name in names if name in given for a in key(scope, n, given[name])]
 
 
 def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr:

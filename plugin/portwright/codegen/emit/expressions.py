@@ -6,9 +6,9 @@ import ast
 import copy
 from typing import cast
 
-from portwright.codegen.emit.prune import Decision, assumed_in, decide
+from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.scope import Scope, expression
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_last, transpose
@@ -91,9 +91,9 @@ def binary(scope: Scope, node: ast.expr) -> ast.expr:
         rank = scope.rank(node)
         left, right = meet(scope, n.left, left, rank), meet(scope, n.right, right, rank)
     if isinstance(n.op, (ast.Add, ast.Sub)) and is_folded_zero(n.right, right):
-        return left
+        return ask(left, *assumed_in(right))
     if isinstance(n.op, ast.Add) and is_folded_zero(n.left, left):
-        return right
+        return ask(right, *assumed_in(left))
     return ast.BinOp(left, n.op, right)
 
 

@@ -23,7 +23,7 @@ from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
@@ -91,7 +91,8 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
         if n.lineno <= first_store:
             return literal(value)
     if n.id in scope.local_literals and scope.reached_stores.get(n.id) == 1:
-        return literal(cast(ast.Constant, scope.local_literals[n.id]).value)
+        value = scope.local_literals[n.id]
+        return ask(literal(cast(ast.Constant, value).value), *assumed_in(value))
     if (
         scope.is_root_init
         and scope.program.trace.config_style != "object"
@@ -208,6 +209,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
     is_self = isinstance(n.value, ast.Name) and n.value.id == scope.self_name
     if "module" in holder or is_self or any(not scope.program.is_torch(c) for c in holder_classes(scope, n.value)):
         return module_attribute(scope, n)
+    if holder == {"output"}:
+        raise HoleError(f"the field {n.attr} of a result that the port holds as a whole")
     if seen.callees:
         for callee in seen.callees:
             if callee.fid:

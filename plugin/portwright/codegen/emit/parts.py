@@ -13,6 +13,7 @@ from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.returns import Result, assigned, fields_set, name_result
 from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import is_none
 
 
 def held_apart(scope: Scope) -> dict[str, Result]:
@@ -80,8 +81,11 @@ def part(scope: Scope, name: str, key: int | str) -> ast.expr:
     return ast.Name(part_name(scope, name, key), ast.Load())
 
 
-def assign_parts(scope: Scope, name: str, value: ast.Call) -> list[ast.stmt]:
-    """`name = value`, element by element."""
+def assign_parts(scope: Scope, name: str, value: ast.expr) -> list[ast.stmt]:
+    """`name = value`, element by element; a None that nothing reads is not assigned."""
+    if is_none(value):
+        return []
+    assert isinstance(value, ast.Call)
     result = scope.parts[name]
     names = [part_name(scope, name, i) for i in range(result.size)]
     fids = result_callees(scope, value)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import field_of, holder, holds
+from portwright.codegen.facts.record import assumed_in
 from portwright.codegen.quote import is_literal, literal
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
 def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
     if node.id in scope.folded:
         return literal(scope.folded[node.id])
-    if node.id in scope.local_literals:
+    if node.id in scope.local_literals and not assumed_in(scope.local_literals[node.id]):
         return scope.local_literals[node.id]
     ref = scope.global_(node.id)
     if ref is not None and ref.sort == "const":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from portwright.codegen.emit.provenance import over_config, settled
 from portwright.codegen.emit.scope import Scope
-from portwright.codegen.facts.record import Demand, Node, ask
+from portwright.codegen.facts.record import Demand, Node, ask, assumed_in
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import is_literal, plain
 
@@ -88,11 +88,6 @@ def holder_types(scope: Scope, node: ast.expr) -> frozenset[str]:
     from portwright.codegen.emit.names import holder_classes
 
     return frozenset(holder_classes(scope, node))
-
-
-def assumed_in(node: ast.AST) -> tuple[Demand, ...]:
-    """The assumptions that a translated tree carries."""
-    return tuple(d for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind == "assume")
 
 
 def condition(scope: Scope, test: ast.expr) -> ast.expr:

@@ -105,6 +105,8 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
             from portwright.codegen.emit.expressions import meet
 
             right = meet(scope, n.value, right, scope.rank(loaded(t)))
+        else:
+            right = first(scope, n.value, right)
         scope.local_literals.pop(t.id, None)
         kept = isinstance(left, ast.Name) and "tensor" not in scope.kinds(loaded(t))
         return (
@@ -116,13 +118,21 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         if scope.is_tensor(t.value) and (scope.is_last(t.value) or not isinstance(t.value, (ast.Name, ast.Attribute))):
             raise HoleError("an item of a view, or of a channels-last value, is changed in place")
         own = own_copy(scope, t.value) if scope.is_tensor(t.value) else []
-        return [*own, ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, scope.expr(n.value))]
+        right = first(scope, n.value, scope.expr(n.value))
+        return [*own, ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, right)]
     if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
         if not scope.facts.reads((scope.trace.owner,), t.attr):
             return []
         if "tensor" not in scope.kinds(n.value):
             return [ast.AugAssign(cast(ast.Attribute, target(scope, t)), n.op, scope.expr(n.value))]
     raise HoleError("in-place change of an attribute")
+
+
+def first(scope: Scope, source: ast.expr, translated: ast.expr) -> ast.expr:
+    """A value that changes another in place, in the usual layout: the changed one keeps its own."""
+    if "tensor" not in scope.kinds(source) or not scope.is_last(source):
+        return translated
+    return to_first(translated, scope.rank(source) or 0)
 
 
 def loaded(node: ast.expr) -> ast.expr:

@@ -21,11 +21,17 @@ def subscript_slice(scope: Scope, node: ast.expr) -> ast.expr:
     if isinstance(node, ast.Tuple):
         return ast.Tuple([subscript_slice(scope, e) for e in node.elts], ast.Load())
     if isinstance(node, ast.Slice):
-        lower, upper, step = [scope.expr(x) if x else None for x in (node.lower, node.upper, node.step)]
+        lower, upper, step = [bound(scope, x) if x else None for x in (node.lower, node.upper, node.step)]
         if isinstance(lower, ast.Constant) and lower.value == 0 and step is None:
             lower = None
         return ast.Slice(lower, upper, step)
     return scope.expr(node)
+
+
+def bound(scope: Scope, node: ast.expr) -> ast.expr:
+    """A bound of a slice; torch takes a tensor of one number for it, MLX a Python number."""
+    made = scope.expr(node)
+    return quote("int(x)", x=made) if "tensor" in scope.kinds(node) else made
 
 
 def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:

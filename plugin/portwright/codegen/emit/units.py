@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first
 from portwright.codegen.program import Function
@@ -155,6 +155,9 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
             except HoleError:
                 value = ast.Name(VARIES, ast.Load())
             said = repr(plain(value)) if is_literal(value) else VARIES
+            inner = scope.work.scope(callee.fid)
+            if is_literal(value) and (q in inner.folded or q in inner.entry_literals):
+                out += assumed_in(value)  # the argument is not passed on, but the callee relies on it
         elif q in scope.seen(n).starred:
             said = keyword_evidence(scope, q)
         elif q in callee.trace.defaults:

@@ -29,6 +29,11 @@ def ask(node: Node, *demands: Demand) -> Node:
     return node
 
 
+def assumed_in(node: ast.AST) -> tuple[Demand, ...]:
+    """The assumptions that a translated tree carries."""
+    return tuple(d for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind == "assume")
+
+
 def demands_in(nodes: list[ast.stmt]) -> Iterator[Demand]:
     """All demands of the surviving statements."""
     for statement in nodes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from portwright.codegen.facts.tuples import elements_of
 from portwright.codegen.program import Function, Program
+from portwright.codegen.quote import is_none
 
 NOTHING_KNOWN: Mapping[str, Result] = {}
 
@@ -111,6 +112,8 @@ def assigned(function: Function, name: str) -> list[ast.expr]:
         elif isinstance(node, ast.arg) and node.arg == name:
             return []
     names = [n for n in function.nodes if isinstance(n, ast.Name) and n.id == name]
+    if not any("none" in function.seen(n).kinds for n in names if isinstance(n.ctx, ast.Load)):
+        values = [v for v in values if not is_none(v)]  # that None was never read
     return values if sum(isinstance(n.ctx, ast.Store) for n in names) == stores else []
 
 

@@ -19,7 +19,7 @@ from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.trace import Trace, write_trace
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.reference.build import build, load_class, saved_config
-from portwright.reference.probes import Probe, make_probes, read_probe
+from portwright.reference.probes import MORE, PLANS, Plans, Probe, make_probes, read_probe
 from portwright.reference.redraw import redraw
 from portwright.workers import Emit, worker_main
 
@@ -33,6 +33,7 @@ def observe(
     given: Sequence[Probe] | None,
     overrides: Mapping[str, Any],
     runtime: str = "standalone",
+    plans: Plans = PLANS,
 ) -> tuple[Trace, Sampler]:
     """Run the reference on every config and observed probe, until the set of channels-last values is stable.
 
@@ -44,7 +45,7 @@ def observe(
     for config in configs if not cache else ():
         model = build(reference, config, seed)
         redraw(model, seed)
-        every = list(given) if given else make_probes(model, config, overrides)
+        every = list(given) if given else make_probes(model, config, overrides, plans)
         probes.append([p for p in every if p.observed])
     promoted: frozenset[tuple[str, int]] = frozenset()
     sources = SourceIndex()
@@ -120,6 +121,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
         given,
         job.get("overrides") or {},
         job.get("runtime", "standalone"),
+        (*PLANS, *MORE) if job.get("more") else PLANS,
     )
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import types
@@ -56,7 +57,8 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
     if owner is not None:
         recorder.classes[class_key(owner)] = owner
         static = inspect.getattr_static(owner, function.__name__, None)
-        kinds = ((staticmethod, "static"), (classmethod, "class"), (property, "property"))
+        computed = (property, functools.cached_property)
+        kinds = ((staticmethod, "static"), (classmethod, "class"), (computed, "property"))
         binding = next((name for kind, name in kinds if isinstance(static, kind)), "method")
     names = {n.id for n in ast.walk(reached.tree) if isinstance(n, ast.Name)}
     local = {*function.__code__.co_varnames, *function.__code__.co_cellvars, *function.__code__.co_freevars}
@@ -81,6 +83,11 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
         nodes={str(k): variants.seen(variant, k, s) for k, s in sorted(seen.nodes.items())},
         globals=refs,
         defaults={k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)},
+        default_dtypes={
+            k: str(p.default).removeprefix("torch.")
+            for k, p in parameters.items()
+            if isinstance(p.default, torch.dtype)
+        },
         starred=frozenset(seen.starred),
         aliased=frozenset(seen.aliased),
         decorators=tuple(qualified(function, d) for d in reached.decorators),

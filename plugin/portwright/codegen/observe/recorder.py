@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -154,8 +155,12 @@ class Recorder:
 
     def attribute(self, here: Context, number: int, holder: Any, name: str) -> Any:
         found = getattr(type(holder), name, None)
-        if isinstance(found, property) and found.fget is not None:
-            function = python_function(found.fget)
+        computed = found.fget if isinstance(found, property) else None
+        if isinstance(found, functools.cached_property):
+            computed = found.func
+            vars(holder).pop(name, None)  # what it remembers would be seen by nobody
+        if computed is not None:
+            function = python_function(computed)
             if function is not None:
                 self.reach(function)
             value = self.from_site(Site(here, number), getattr, holder, name)

@@ -6,9 +6,10 @@ import ast
 
 from portwright.codegen.emit.expressions import meet
 from portwright.codegen.emit.scope import Scope, expanded_keywords
-from portwright.codegen.facts.record import ask
+from portwright.codegen.facts.record import ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
+from portwright.codegen.quote import is_literal
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate import load_rows
 from portwright.codegen.translate.library import LIBRARY_ROWS
@@ -55,7 +56,9 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if not callee.torch and callee.sort == "method":
         is_method = True
     op = bound(scope, n, found, is_method)
-    return ask(laid_out(scope, n, found, op), *op.assumed)
+    literals = [a for a in (*op.args.values(), *op.star) if is_literal(a)]  # a row may read these and not pass them on
+    carried = [d for a in literals for d in assumed_in(a)]
+    return ask(laid_out(scope, n, found, op), *op.assumed, *carried)
 
 
 def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:

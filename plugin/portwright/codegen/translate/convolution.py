@@ -35,7 +35,7 @@ def pad(op: Operation) -> ast.expr:
         if op.is_last():
             place = last_axis(place, rank)
         if isinstance(given, (ast.Tuple, ast.List)):
-            pair: ast.expr = ast.Tuple([given.elts[2 * i], given.elts[2 * i + 1]], ast.Load())
+            pair: ast.expr = ast.Tuple([width(op, given.elts[j], j) for j in (2 * i, 2 * i + 1)], ast.Load())
         else:
             text = "(p[i], p[j])" if not held_tensors(op) else "(int(p[i]), int(p[j]))"
             pair = quote(text, p=given, i=literal(2 * i), j=literal(2 * i + 1))
@@ -66,6 +66,13 @@ def cropped(op: Operation, widths: list[ast.expr], mode: str) -> ast.expr:
         ast.Slice(literal(-a) if a < 0 else None, literal(b) if b < 0 else None, None) for a, b in pairs
     ]
     return ast.Subscript(call("mx.pad", op["input"], padded, **extra), ast.Tuple(cuts, ast.Load()), ast.Load())
+
+
+def width(op: Operation, translated: ast.expr, index: int) -> ast.expr:
+    """One width of a written-out tuple; a tensor of one number becomes a Python number, as MLX wants it."""
+    raw = op.raw["pad"]
+    source = raw.elts[index] if isinstance(raw, (ast.Tuple, ast.List)) and index < len(raw.elts) else None
+    return quote("int(x)", x=translated) if source is not None and "tensor" in op.scope.kinds(source) else translated
 
 
 def held_tensors(op: Operation) -> bool:

@@ -16,7 +16,9 @@ def dtype_of(op: Operation) -> ast.expr | None:
 
 @row("arange", "*bounds dtype=None start=None end=None step=None")
 def arange(op: Operation) -> ast.expr:
-    bounds = list(op.star) + [op[k] for k in ("start", "end", "step") if op.get(k) is not None]
+    named = [k for k in ("start", "end", "step") if op.get(k) is not None]
+    given = [*zip(op.raw_star, op.star, strict=True), *[(op.raw[k], op[k]) for k in named]]
+    bounds = [quote("x.item()", x=x) if "tensor" in op.scope.kinds(raw) else x for raw, x in given]
     return call("mx.arange", *bounds, dtype=dtype_of(op))
 
 

@@ -98,7 +98,10 @@ def causal(op: Operation) -> ast.expr:
         read = quote("c.sliding_window", c=op["config"])
         window = ask(read, *config_demands(op.scope, op.raw["config"], "sliding_window"))
         made.keywords.append(ast.keyword("window", window))
-    return ask(made, Demand("snippet", "make_causal_mask"))
+    made = ask(made, Demand("snippet", "make_causal_mask"))
+    if not op.scope.program.compares_mask_shapes:
+        return made  # one mask for all rows where there is no padding: it is added to scores of every batch
+    return quote("mx.broadcast_to(m, (x.shape[0], 1, x.shape[1], x.shape[1]))", m=made, x=op["inputs_embeds"])
 
 
 @row(

@@ -130,7 +130,7 @@ def record(model: nn.Module, probe: int, arguments: dict[str, Any], paths: list[
     def after(path: str, n: int, output: Any) -> None:
         call = open_calls.pop((path, n), None)
         if call is not None:
-            call.out = tree.encode(output, is_tensor, store.add)
+            call.out = tree.encode_result(output, is_tensor, store.add)
             call.dtypes["float32"] = [
                 str(t.dtype).removeprefix("torch.") for t in tree.flatten(output, is_tensor).values()
             ]

@@ -41,5 +41,6 @@ def tiny_calls(model: nn.Module, calls: Sequence[Call], store: TensorStore) -> l
         with torch.no_grad():
             output = call_with(modules[call.module], named)
         args = {name: tree.encode(item, is_tensor, store.add) for name, item in named.items()}
-        found[call.module] = Call(call.module, call.probe, INDEX, args, tree.encode(output, is_tensor, store.add))
+        result = tree.encode_result(output, is_tensor, store.add)
+        found[call.module] = Call(call.module, call.probe, INDEX, args, result)
     return list(found.values())

@@ -32,6 +32,8 @@ def steps(bench: Bench, runs: Callable[[int], Flown], dtype: str) -> Iterator[St
         if not given:
             continue
         entry = bench.modules[path]
+        if entry.get("flow") is False:
+            continue  # the portmap says why its result may be another one
         wanted = modules.expected(call, entry, bench.golden)
         yield Step(call.module, compare_all(modules.in_reference_layout(given, entry, wanted), wanted, noise))
 

@@ -82,8 +82,8 @@ def expected(call: Call, entry: Mapping[str, Any], golden: Golden) -> dict[str, 
     if not elements:
         return golden.result(call)
     ((kind, content),) = call.out.items()
-    children = list(content.values()) if kind == "d" else content
-    if kind not in "dlu" or max(elements) >= len(children):
+    children = content
+    if kind not in "lu" or max(elements) >= len(children):
         return golden.result(call)
     found: dict[str, Array] = {}
     for index in elements:
