@@ -10,6 +10,7 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, Node, ask, assumed_in
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import is_literal, plain
+from portwright.codegen.trace import Callee
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Decision:
 # What a test may read without depending on inputs or config: how the library or Python is set up.
 SETTINGS = frozenset(
     {"training", "gradient_checkpointing", "is_tracing", "is_scripting", "is_compiling", "is_exporting"}
+    | {"is_flash_attention_requested", "is_deepspeed_zero3_enabled", "is_fsdp_managed_module"}
 )
 
 
@@ -217,10 +219,17 @@ def is_setting(scope: Scope, test: ast.expr) -> bool:
         names = {c.name for c in callees}
         return (
             bool(callees)
-            and (names <= SETTINGS or all(c.torch and c.name.startswith("is_") for c in callees))
+            and (names <= SETTINGS or all(asks_surroundings(c) for c in callees))
             and not (any(scope.kinds(a) & {"tensor"} for a in test.args))
         )
     return False
+
+
+def asks_surroundings(c: Callee) -> bool:
+    """Whether a function says what is installed, or how torch runs: the same wherever the port's numbers come from."""
+    if c.torch:
+        return c.name.startswith("is_")
+    return c.module.rpartition(".")[2] == "import_utils" and c.name.startswith("is_")
 
 
 def guard_for(scope: Scope, test: ast.expr, value: bool) -> ast.expr | None:

@@ -163,6 +163,7 @@ class Scope:
 
     def none(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
         """An attribute or item that was always None. It may not have to be: then the port takes that for granted."""
+        from portwright.codegen.emit.nothing import stays_none
         from portwright.codegen.emit.provenance import over_config
         from portwright.codegen.facts.record import Demand, ask
         from portwright.codegen.holes import Assumption
@@ -172,6 +173,8 @@ class Scope:
         self.note_none(node)
         text = f"{ast.unparse(node)} is None"
         config = over_config(self, node)
+        if config is None and stays_none(self, node):
+            return ast.Constant(None)
         checked = "construction" if config is not None else "no"
         check = f"{ast.unparse(config)} is None" if config is not None else ""
         return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))

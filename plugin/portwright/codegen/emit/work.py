@@ -69,6 +69,7 @@ class Work:
         self.done: dict[str, Finished] = {}
         self.started: set[str] = set()
         self.scopes: dict[str, Scope] = {}
+        self.stays_none: dict[tuple[str, str], bool] = {}  # attributes of classes that no constructor sets
         self.call = emit_call
 
     # -- what translations ask ---------------------------------------------------------------------------

@@ -79,10 +79,12 @@ class Operation:
 
     def assume(self, name: str, value: Any) -> None:
         """The row was chosen by an argument's value: a config that gives another is refused."""
-        from portwright.codegen.emit.provenance import over_config
+        from portwright.codegen.emit.provenance import over_config, settled
         from portwright.codegen.facts.record import Demand
         from portwright.codegen.holes import Assumption
 
+        if settled(self.scope, self.raw[name]):
+            return
         config = over_config(self.scope, self.raw[name])
         test = f"{ast.unparse(self.raw[name])} == {value!r}"
         check = f"{ast.unparse(config)} == {value!r}" if config is not None else ""
