@@ -18,7 +18,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-5  # relative L2 in float32; where the reference's own rounding is greater, headroom times that
-CACHED = ("past_key_values", "cache", "cache_params")
 
 
 # -- torch ---------------------------------------------------------------------------------------------------
@@ -27,6 +26,7 @@ CACHED = ("past_key_values", "cache", "cache_params")
 def references(job: dict[str, Any]) -> list[dict[str, Any]]:
     """Build and run the reference on A, B and each change of A; list those that it accepts."""
     import torch
+    from attacks import halved
     from portwright.reference.build import build, saved_config
     from variants import completed, variants
 
@@ -54,12 +54,15 @@ def references(job: dict[str, Any]) -> list[dict[str, Any]]:
             done.append({"label": label, "skipped": f"{type(error).__name__}: {str(error)[:200]}"})
             continue
         done.append({"label": label, "folder": str(folder), "probes": probes})
+        if not index:
+            done += halved(job, config, folder)
     return done
 
 
 def run_reference(job: dict[str, Any], config: dict[str, Any], folder: Path, index: int) -> list[dict[str, Any]]:
     """Write config, weights, inputs and outputs of one model; raises what the reference raises."""
     import torch
+    from attacks import CACHED, attacked, noise
     from portwright.reference.build import build, saved_config
     from portwright.reference.probes import make_probes, read_probe
     from portwright.reference.redraw import redraw
@@ -72,7 +75,9 @@ def run_reference(job: dict[str, Any], config: dict[str, Any], folder: Path, ind
     redraw(model, 50 + index)
     folder.mkdir(parents=True, exist_ok=True)
     given = [read_probe(Path(p)) for p in job["probes"]] if job.get("probes") else None
-    probes = given or make_probes(model, config, job.get("overrides"))
+    probes = list(given or make_probes(model, config, job.get("overrides")))
+    if not index:
+        probes += list(attacked(model, probes[0]))
     listing = []
     for n, probe in enumerate(probes):
         with torch.no_grad():
@@ -93,31 +98,6 @@ def run_reference(job: dict[str, Any], config: dict[str, Any], folder: Path, ind
     save_file(state, str(folder / "reference.safetensors"))
     model.double()
     return [{**made, "noise": noise(model, probe, made["file"])} for made, probe in zip(listing, probes, strict=True)]
-
-
-def noise(model: Any, probe: Any, file: str) -> list[float]:
-    """How far the reference's outputs are from its own in float64, relative L2; nothing where it cannot run so."""
-    import torch
-    from portwright.reference.search import flat
-    from safetensors.torch import load_file
-
-    said = load_file(file)
-    given = probe.arguments()
-    arguments = {k: v.double() if getattr(v, "dtype", None) == torch.float32 else v for k, v in given.items()}
-    try:
-        with torch.no_grad():
-            result = model(**arguments)
-    except Exception:
-        return []
-    if hasattr(result, "items"):
-        result = [v for k, v in result.items() if k not in CACHED]
-    found = []
-    for exact, key in zip(flat(result), sorted(k for k in said if k.startswith("out.")), strict=False):
-        if exact.shape != said[key].shape:
-            return []
-        away, size = (exact.double() - said[key].double()).norm(), exact.double().norm()
-        found.append(float(away / size) if size else 0.0)
-    return found
 
 
 # -- MLX -----------------------------------------------------------------------------------------------------
@@ -163,7 +143,13 @@ def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[
         inputs = {k: v.astype(mx.int32) if v.dtype == mx.int64 else v for k, v in inputs.items()}
         wanted = [data[k] for k in sorted(data) if k.startswith("out.")]
         try:
-            found = errors(flatten(model(**nested({**inputs, **probe["kwargs"]}))), wanted, np)
+            got = flatten(model(**nested({**inputs, **probe["kwargs"]})))
+            found = errors([wide(x) for x in got], [wide(x) for x in wanted], np)
+            found += [
+                f"dtype {a.dtype}, not {b.dtype}"
+                for a, b in zip(got, wanted, strict=False)
+                if a.dtype != b.dtype and mx.issubdtype(b.dtype, mx.floating)
+            ]
         except Exception as error:
             said = judged(made["label"], error, "call")
             if said["verdict"] == "finding":
@@ -176,6 +162,13 @@ def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[
                 return {"verdict": "finding", "why": f"wrong numbers: {e}, noise {n:.1e}", "probe": probe["probe"]}
             worst = max(worst, e)
     return {"verdict": "refused", "why": refused} if refused else {"verdict": "parity", "worst": worst}
+
+
+def wide(x: Any) -> Any:
+    """An array that numpy can hold."""
+    import mlx.core as mx
+
+    return x.astype(mx.float32) if x.dtype == mx.bfloat16 else x
 
 
 def judged(label: str, error: Exception, when: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def target(scope: Scope, t: ast.expr) -> ast.expr:
 
 
 def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
-    """`self.register_buffer("name", value)` and its kin, as an assignment."""
+    """`self.register_buffer("name", value)` and its kin, as an assignment; of another module's too."""
     names = ("name", "value", "persistent")
     given: dict[Any, ast.expr] = {
         **dict(zip(names, call.args, strict=False)),
@@ -153,9 +153,15 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     title = scope.known(given["name"])
     if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):
         raise HoleError("a buffer with a computed name")
-    if not scope.facts.reads((scope.trace.owner,), title.value):
+    holder = call.func.value if isinstance(call.func, ast.Attribute) else None
+    own = isinstance(holder, ast.Name) and holder.id == scope.self_name
+    classes = (scope.trace.owner,) if own or holder is None else tuple(holder_classes(scope, holder))
+    if not any(scope.facts.reads((cls,), title.value) for cls in classes):
         return []
     translated = scope.expr(value)
     if is_none(translated):
         return []
-    return [set_attribute(scope, title.value, translated)]
+    if own or holder is None:
+        return [set_attribute(scope, title.value, translated)]
+    attr = attribute_name(scope.program, classes, title.value)
+    return [ast.Assign([ast.Attribute(scope.expr(holder), attr, ast.Store())], translated)]
