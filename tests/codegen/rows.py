@@ -282,4 +282,40 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         {"x": (2, 3, 7, 4), "y": (2, 3, 3, 11)},
     ),
     "interpolate": ("F.interpolate(x, scale_factor=2.0)", {"x": (2, 3, 5, 4)}),
+    "index_add index_add_": (
+        "torch.zeros(4, 5).index_add(0, i, x) + torch.zeros(4, 5).index_add_(0, i, x, alpha=2.0)",
+        {"x": (6, 5), "i": (6,)},
+    ),
+    "scatter_add scatter_add_": (
+        "x.scatter_add(1, i, y) + x.clone().scatter_add_(-1, i, y)",
+        {"x": (3, 5), "i": (3, 4), "y": (3, 6)},
+    ),
+    "scatter_reduce scatter_reduce_": (
+        "x.scatter_reduce(1, i, y, 'amax') + x.scatter_reduce(1, i, y, 'mean', include_self=False)"
+        " + x.scatter_reduce(1, i, y, 'prod') + x.scatter_reduce(1, i, y, 'sum', include_self=False)"
+        " + x.scatter_reduce(1, i, y, 'mean') + x.scatter_reduce(1, i, y, 'amin', include_self=False)",
+        {"x": (3, 5), "i": (3, 4), "y": (3, 6)},
+    ),
+    "masked_scatter masked_scatter_": (
+        "x.masked_scatter((b > 0).unsqueeze(-1), y) + x.clone().masked_scatter_((b > 0).unsqueeze(-1), y)",
+        {"x": (3, 4, 5), "b": (3, 4), "y": (12, 5)},
+    ),
+    "index_fill index_fill_": (
+        "x.index_fill(1, i, 2.0) + x.clone().index_fill_(2, i, -1.0)",
+        {"x": (2, 5, 5), "i": (2,)},
+    ),
+    "bincount": (
+        "torch.bincount(i, minlength=6)[:6] + torch.bincount(i, weights=x, minlength=6)[:6]",
+        {"i": (9,), "x": (9,)},
+    ),
+    "unique": ("torch.unique(i).sum()", {"i": (3, 4)}),
+    "isin": ("torch.isin(i, j).float() + torch.isin(i, torch.tensor([1, 2])).float()", {"i": (3, 4), "j": (2,)}),
+    "where places": ("x[torch.where(b > 0)].sum() + x[:, torch.where(b[0] > 0)[0]].sum()", {"x": (3, 4), "b": (3, 4)}),
+    "masks of later axes": ("x[:, b > 0].sum(1) + x[:, b[0] > 0, :].sum(1).sum()", {"x": (2, 3, 3), "b": (3, 3)}),
+    "bitwise_xor __xor__": ("torch.bitwise_xor(i, j) + (i ^ j)", {"i": (3, 4), "j": (3, 4)}),
+    "div to zero": (
+        "torch.div(x * 9, 2, rounding_mode='trunc') + torch.div(i - 3, 2, rounding_mode='trunc')"
+        " + torch.div(x * 9, y, rounding_mode='trunc')",
+        {"x": (3, 4), "i": (3, 4), "y": (3, 4)},
+    ),
 }

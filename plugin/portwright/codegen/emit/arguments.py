@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portwright.codegen.emit.configs import HOLDER, seen_by, title
+from portwright.codegen.emit.layer_configs import FIELD
 from portwright.codegen.emit.properties import add_read_fields, property_text
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
@@ -22,7 +23,7 @@ from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
 ADDS_OUTPUTS = ("output_attentions", "output_hidden_states", "output_router_logits")
-UNSET = frozenset({"per_layer_config"})  # fields that a library saves only where they are set
+UNSET = frozenset({FIELD})  # fields that a library saves only where they are set
 FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "{title}":
@@ -141,7 +142,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
     head = f"@dataclass\nclass {name}{base}:\n"
     text = head + "\n".join([*required, *optional] or ["    pass"]) + "\n"
     if holder.checks or nested:
-        text += post_init(holder.checks, nested)
+        text += post_init(holder.checks, nested, FIELD in holder.names)
     for q in computed:
         made, modules = property_text(trace, holder.key, q)
         text += made
@@ -191,14 +192,22 @@ def type_of(trace: Trace, key: str, name: str, default: Any) -> str:
     return f"{shown} | None" if optional else shown
 
 
-def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str]) -> str:
-    """Make the inner dataclasses, and refuse, at construction, a config that the port was not generated for."""
+def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str], layered: bool = False) -> str:
+    """Make the inner dataclasses, and refuse, at construction, a config that the port was not generated for.
+
+    `layered`: fields may be overridden for single layers, and what holds for the model must hold for each of them.
+    """
     lines = ["\n    def __post_init__(self):"]
     for name, kind in nested.items():
         lines.append(f"        if isinstance(self.{name}, dict):")
         lines.append(f"            self.{name} = {kind}.from_dict(self.{name})")
+    if layered and any(FIELD not in config for config in checks):
+        lines.append(f"        layers = [self, *(config_of_layer(self, int(place)) for place in self.{FIELD} or {{}})]")
     for config, a in checks.items():
         test = simplified(config) if a.value else config
+        if layered and FIELD not in config:
+            of_layer = re.sub(r"\bself\b", "layer", test)
+            test = f"any({of_layer} for layer in layers)"
         shown = ", ".join(f"{f.removeprefix('self.')}={{{f}!r}}" for f in flags_of(config))
         lines.append(f"        if {test}:")
         lines.append(f'            raise ValueError(f"this port was generated without what {shown} needs")')

@@ -47,6 +47,9 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
 def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast.expr) -> list[ast.stmt]:
     """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
     out: list[ast.stmt] = []
+    if isinstance(t.value, ast.Name) and t.value.id == scope.self_name and "module" in scope.kinds(value):
+        made = quote("setattr(x, key, value)", x=scope.expr(t.value), key=scope.expr(t.slice), value=translated)
+        return [ast.Expr(made)]  # a dict of modules that its class fills
     if scope.is_tensor(t.value):
         if scope.is_last(t.value):
             raise HoleError("an item of a channels-last value is assigned")

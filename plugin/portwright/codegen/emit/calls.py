@@ -132,7 +132,7 @@ def roots(node: ast.expr) -> set[str]:
 
 def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
     """`getattr(x, "name", default)` of a name that is known: a plain attribute where it was always there."""
-    title = n.args[1]
+    title = n.args[1] if isinstance(n.args[1], ast.Constant) else scope.expr(n.args[1])  # a parameter may be folded
     if not isinstance(title, ast.Constant) or not isinstance(title.value, str):
         return read_computed(scope, n)
     if scope.kinds(n.args[0]) == {"config"}:

@@ -10,11 +10,12 @@ from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.quote import stores
 
 
 def read_computed(scope: Scope, n: ast.Call) -> ast.expr:
     """`getattr(module, f"...")` under the names that the port gives such attributes."""
-    title = n.args[1]
+    title = written(scope, n.args[1])
     if not isinstance(title, ast.JoinedStr) or "module" not in scope.kinds(n.args[0]) or len(n.args) != 2:
         raise HoleError("getattr with a computed name")
     classes = holder_classes(scope, n.args[0])
@@ -24,13 +25,28 @@ def read_computed(scope: Scope, n: ast.Call) -> ast.expr:
 
 def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     """`setattr(self, f"...", value)`, where something reads such a name."""
-    holder, title, value = n.args
+    holder, title, value = n.args[0], written(scope, n.args[1]), n.args[2]
     if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and holder.id == scope.self_name):
         raise HoleError("setattr with a computed name")
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner), pattern(title)):
         return []
     name = titled(scope, holder_classes(scope, holder), title)
     return [ast.Expr(ast.Call(ast.Name("setattr", ast.Load()), [scope.expr(holder), name, scope.expr(value)], []))]
+
+
+def written(scope: Scope, title: ast.expr) -> ast.expr:
+    """The f-string itself, or the one that a local name was given right before, in the same round of a loop."""
+    if not isinstance(title, ast.Name) or title.id in scope.params:
+        return title
+    made = [s for s in scope.function.nodes if isinstance(s, ast.Assign) and title.id in stores(s)]
+    bound = [n for n in scope.function.nodes if isinstance(n, ast.Name) and n.id == title.id and not is_read(n)]
+    if len(made) != 1 or len(bound) != 1 or not isinstance(made[0].value, ast.JoinedStr):
+        return title
+    return made[0].value
+
+
+def is_read(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load)
 
 
 def pattern(title: ast.JoinedStr) -> str:

@@ -32,11 +32,18 @@ def translated(scope: Scope, node: ast.expr) -> ast.expr:
 @expression(ast.JoinedStr)
 def joined(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.JoinedStr, node)
-    parts: list[ast.expr] = [
-        ast.FormattedValue(scope.expr(v.value), v.conversion, v.format_spec) if isinstance(v, ast.FormattedValue) else v
-        for v in n.values
-    ]
+    parts = [shown(scope, v) if isinstance(v, ast.FormattedValue) else v for v in n.values]
     return ast.JoinedStr(parts)
+
+
+def shown(scope: Scope, part: ast.FormattedValue) -> ast.expr:
+    """A value in a text; torch shows a tensor of one number as that number."""
+    value = scope.expr(part.value)
+    if "tensor" in scope.kinds(part.value):
+        if scope.rank(part.value) != 0:
+            raise HoleError("a tensor in a text")
+        value = quote("x.item()", x=value)
+    return ast.FormattedValue(value, part.conversion, part.format_spec)
 
 
 @expression(ast.Tuple)

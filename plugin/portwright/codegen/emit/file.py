@@ -10,6 +10,7 @@ import black
 
 from portwright.codegen.emit.arguments import model_args
 from portwright.codegen.emit.classes import definitions
+from portwright.codegen.emit.layer_configs import SNIPPET as LAYER_CONFIG
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption, Hole
 from portwright.codegen.idioms.capped_attention import SNIPPET as CAPPED
@@ -19,6 +20,7 @@ from portwright.codegen.translate.snippets import SNIPPETS as LAYERS
 
 SNIPPETS = {
     "capped_attention": CAPPED,
+    "config_of_layer": LAYER_CONFIG,
     "sequential": """def sequential(layers, x):
     for layer in layers:
         x = layer(x)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from typing import cast
 
-from portwright.codegen.emit.configs import holder
+from portwright.codegen.emit.layer_configs import is_layer_config, layer_config
 from portwright.codegen.emit.modules import activation_value
 from portwright.codegen.emit.names import item
 from portwright.codegen.emit.parts import part as part_of
 from portwright.codegen.emit.results import element, element_of_call, result_callees
-from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.emit.scope import Scope, expression, is_changed
 from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.holes import Assumption, HoleError
+from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last
 from portwright.codegen.quote import plain, quote
 
@@ -54,6 +54,9 @@ def shape_of(scope: Scope, node: ast.expr) -> ast.expr | None:
 def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Subscript, node)
     index = n.slice
+    argument = keyword_argument(scope, n)
+    if argument is not None:
+        return argument
     if isinstance(index, ast.Slice) and isinstance(n.value, ast.Name) and n.value.id in scope.result_vars:
         return slice_of_result(scope, n.value, index)
     if isinstance(index, (ast.Constant, ast.UnaryOp)):
@@ -67,8 +70,8 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     activation = activation_value(scope, n)
     if activation is not None:
         return activation
-    if isinstance(n.value, ast.Attribute) and n.value.attr == "per_layer_config" and scope.kinds(n) == {"config"}:
-        return layer_config(scope, n, n.value)
+    if is_layer_config(scope, n):
+        return layer_config(scope, n)
     shape = shape_of(scope, n.value)
     if shape is not None and scope.is_last(shape):
         return item_of_last_shape(scope, n, shape)
@@ -86,6 +89,18 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
     return ast.Subscript(value, subscript_slice(scope, index), ast.Load())
 
 
+def keyword_argument(scope: Scope, n: ast.Subscript) -> ast.expr | None:
+    """`kwargs["x"]`: the argument x under its own name."""
+    a, key = scope.tree.args, plain(n.slice) if isinstance(n.slice, ast.Constant) else None
+    if not (a.kwarg and isinstance(n.value, ast.Name) and n.value.id == a.kwarg.arg and key in scope.trace.starred):
+        return None
+    if scope.reached_stores.get(n.value.id, 0) or is_changed(scope, n.value.id):
+        return None
+    if key not in scope.extra_params:
+        scope.extra_params.append(key)
+    return ast.Name(key, ast.Load())
+
+
 def slice_of_result(scope: Scope, name: ast.Name, index: ast.Slice) -> ast.expr:
     """`outputs[1:]`: those elements, as a tuple."""
     fids = scope.result_vars[name.id]
@@ -94,13 +109,6 @@ def slice_of_result(scope: Scope, name: ast.Name, index: ast.Slice) -> ast.expr:
         raise HoleError("a slice of a result by bounds that are not literal")
     places = range(scope.results[fids[0]].size)[slice(*bounds)]
     return ast.Tuple([element(scope, name, fids, i) for i in places], ast.Load())
-
-
-def layer_config(scope: Scope, n: ast.Subscript, read: ast.Attribute) -> ast.expr:
-    """A layer's own config: the model's, since a config that overrides fields for single layers is refused."""
-    check = ast.unparse(ast.Attribute(holder(scope, read.value), read.attr, ast.Load())) + " is None"
-    assumption = Assumption(scope.where(n), f"{ast.unparse(read)} is None", True, "construction", check)
-    return ask(scope.expr(read.value), Demand("assume", assumption))
 
 
 def item_of_last_shape(scope: Scope, n: ast.Subscript, shape: ast.expr) -> ast.expr:
@@ -141,10 +149,27 @@ def moved_slices(scope: Scope, parts: list[ast.expr], rank: int) -> ast.expr:
     return moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load())
 
 
+def is_mask(scope: Scope, part: ast.expr) -> bool:
+    return "tensor" in scope.kinds(part) and "bool" in scope.seen(part).dtypes
+
+
 def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
-    """`x[mask]`: its shape depends on the mask's values, which are read back."""
-    if isinstance(n.slice, ast.Tuple) or scope.is_last(n.value) or scope.is_last(n):
-        raise HoleError("boolean mask indexing of some axes, or of a channels-last value")
+    """`x[mask]` and `x[:, mask]`: the shape depends on the mask's values, which are read back."""
+    if scope.is_last(n.value) or scope.is_last(n):
+        raise HoleError("boolean mask indexing of a channels-last value")
+    if isinstance(n.slice, ast.Tuple):
+        from portwright.codegen.translate.scatter import positions
+
+        parts: list[ast.expr] = []
+        for part in n.slice.elts:
+            rank = scope.rank(part)
+            if not is_mask(scope, part):
+                parts.append(subscript_slice(scope, part))
+            elif rank and scope.seen(part).dtypes == {"bool"}:
+                parts += positions(scope.expr(part), rank)
+            else:
+                raise HoleError("an index that is not always a mask of one rank")
+        return ast.Subscript(scope.expr(n.value), ast.Tuple(parts, ast.Load()), ast.Load())
     made = ast.Call(ast.Name("where_true", ast.Load()), [scope.expr(n.value), scope.expr(n.slice)], [])
     return ask(made, Demand("snippet", "where_true"))
 
@@ -152,7 +177,7 @@ def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
 def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     """An item or slice of a tensor."""
     for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
-        if "tensor" in scope.kinds(part) and "bool" in scope.seen(part).dtypes:
+        if is_mask(scope, part):
             return masked_item(scope, n)
     x, rank = scope.expr(n.value), scope.rank(n.value)
     last, out_last = scope.is_last(n.value), scope.is_last(n)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from portwright.codegen.holes import Assumption
@@ -58,7 +60,15 @@ class Facts:
 
     def reads(self, lineage: tuple[str, ...], attribute: str) -> bool:
         """Whether an attribute of a class is read anywhere."""
-        return attribute in self.names or any((cls, attribute) in self.live for cls in lineage)
+        if attribute in self.names or any((cls, attribute) in self.live for cls in lineage):
+            return True
+        return any(cls in lineage and pattern.fullmatch(attribute) for cls, pattern in self.patterns)
+
+    @cached_property
+    def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        """The live attributes whose names are computed: `"layer_{}"` stands for whatever begins with `layer_`."""
+        computed = [(cls, name) for cls, name in self.live if "{}" in name]
+        return tuple((cls, re.compile(".*".join(map(re.escape, name.split("{}"))))) for cls, name in computed)
 
 
 @dataclass(frozen=True)

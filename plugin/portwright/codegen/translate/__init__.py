@@ -14,6 +14,7 @@ def load_rows() -> None:
         indexing,
         neural,
         reduce,
+        scatter,
         shape,
         windows,
     )

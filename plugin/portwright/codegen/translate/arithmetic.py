@@ -41,10 +41,10 @@ template("logical_and logical_or", "input other", "mx.{name}(input, other)", E)
 template("logical_xor", "input other", "mx.not_equal(input.astype(mx.bool_), other.astype(mx.bool_))", E)
 template("bitwise_and __and__", "input other", "input & other", E)
 template("bitwise_or __or__", "input other", "input | other", E)
+template("bitwise_xor __xor__", "input other", "input ^ other", E)
 template("floor_divide", "input other", "input // other", E)
 template("remainder", "input other", "input % other", E)
 template("rsub", "input other", "other - input", E)
-template("where", "condition input other", "mx.where(condition, input, other)", E)
 template("masked_fill masked_fill_", "input mask value", "mx.where(mask, value, input)", E)
 template("lerp", "input end weight", "input + weight * (end - input)", E)
 template("addcmul", "input tensor1 tensor2 value=1", "input + value * tensor1 * tensor2", E)
@@ -73,13 +73,19 @@ def arithmetic(op: Operation) -> ast.expr:
     return ast.BinOp(op["input"], OPERATORS[op.name.rstrip("_")](), other)
 
 
+def as_array(op: Operation, name: str) -> ast.expr:
+    """An operand that may be a Python number."""
+    return op[name] if op.kinds(name) == {"tensor"} else quote("mx.array(x)", x=op[name])
+
+
 @row("div divide true_divide", "input other rounding_mode=None", E)
 def divide(op: Operation) -> ast.expr:
     mode = op.value("rounding_mode")
     if mode == "floor":
         return quote("input // other", input=op["input"], other=op["other"])
     if mode == "trunc":
-        raise HoleError("division that rounds to zero")
+        signs = quote("mx.sign(x) * mx.sign(y)", x=as_array(op, "input"), y=as_array(op, "other"))
+        return quote("s * (mx.abs(x) // mx.abs(y))", s=signs, x=as_array(op, "input"), y=as_array(op, "other"))
     return quote("input / other", input=op["input"], other=op["other"])
 
 

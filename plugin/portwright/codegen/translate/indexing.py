@@ -64,8 +64,3 @@ def scatter(op: Operation) -> ast.expr:
     elif op.scope.seen(op.raw[given]).shapes != op.scope.seen(op.raw["index"]).shapes:
         raise HoleError("scatter of values of another shape than the index")
     return call("mx.put_along_axis", op["input"], op["index"], value, axis=op.axis())
-
-
-@row("bincount index_add index_add_ scatter_add unique", "input *rest")
-def data_dependent(op: Operation) -> ast.expr:
-    raise HoleError(f"{op.name} has no MLX counterpart")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.configs import config_demands
+from portwright.codegen.emit.configs import config_demands, field_of
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
@@ -40,6 +40,13 @@ def bidirectional(op: Operation) -> ast.expr:
     return made
 
 
+def config_value(op: Operation, name: str) -> ast.expr:
+    """A field that the library's function reads of the config that it is given, under its saved name."""
+    field = field_of(op.scope, op.raw["config"], name)
+    read = ast.Attribute(op["config"], field, ast.Load())
+    return ask(read, *config_demands(op.scope, op.raw["config"], field))
+
+
 BIDIRECTIONAL = (
     "config inputs_embeds attention_mask=None encoder_hidden_states=None cache=None or_mask_function=None "
     "and_mask_function=None allow_is_bidirectional_skip=True"
@@ -54,10 +61,7 @@ def bidirectional_window(op: Operation) -> ast.expr:
             raise HoleError(f"a mask with {name}")
     if op.kinds("attention_mask") == {"tensor"} and op.rank("attention_mask") != 2:
         raise HoleError("a padding mask that is not (batch, length)")
-    window = ask(
-        quote("c.sliding_window", c=op["config"]), *config_demands(op.scope, op.raw["config"], "sliding_window")
-    )
-    made = call("make_window_mask", op["inputs_embeds"], window)
+    made = call("make_window_mask", op["inputs_embeds"], config_value(op, "sliding_window"))
     if op.get("attention_mask") is not None:
         made.args.append(op["attention_mask"])
     return ask(made, Demand("snippet", "make_window_mask"))
@@ -90,14 +94,11 @@ def causal(op: Operation) -> ast.expr:
     if positions is not None:
         made.keywords.append(ast.keyword("position_ids", positions))
     if op.name == "create_chunked_causal_mask":
-        read = quote("c.attention_chunk_size", c=op["config"])
-        size = ask(read, *config_demands(op.scope, op.raw["config"], "attention_chunk_size"))
+        size = config_value(op, "attention_chunk_size")
         chunked = ast.Call(quote("make_chunked_causal_mask"), [made.args[0], size, *made.args[1:]], made.keywords)
         return ask(chunked, Demand("snippet", "make_causal_mask"), Demand("snippet", "make_chunked_causal_mask"))
     if op.name == "create_sliding_window_causal_mask":
-        read = quote("c.sliding_window", c=op["config"])
-        window = ask(read, *config_demands(op.scope, op.raw["config"], "sliding_window"))
-        made.keywords.append(ast.keyword("window", window))
+        made.keywords.append(ast.keyword("window", config_value(op, "sliding_window")))
     made = ask(made, Demand("snippet", "make_causal_mask"))
     if not op.scope.program.compares_mask_shapes:
         return made  # one mask for all rows where there is no padding: it is added to scores of every batch

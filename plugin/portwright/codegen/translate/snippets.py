@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
+from portwright.codegen.translate.scatter import SNIPPETS as SCATTER_SNIPPETS
 from portwright.codegen.translate.windows import SNIPPETS as WINDOW_SNIPPETS
 
 WEIGHT_NORM = '''def with_weight_norm(layer, axis):
@@ -237,6 +239,7 @@ ZERO_PAD = '''class ZeroPad2d(nn.Module):
 
 SNIPPETS = {
     **WINDOW_SNIPPETS,
+    **SCATTER_SNIPPETS,
     "ZeroPad2d": ZERO_PAD,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
@@ -249,6 +252,6 @@ SNIPPETS = {
     "adaptive_average": ADAPTIVE_AVERAGE,
 }
 # What a snippet needs before it.
-NEEDS = {"LSTM": ("Recurrent",), "GRU": ("Recurrent",)}
+NEEDS = {"LSTM": ("Recurrent",), "GRU": ("Recurrent",), **SCATTER_NEEDS}
 # What a snippet imports.
 IMPORTS = {"resample": ("import math",)}
