@@ -42,5 +42,5 @@ class Model(nn.Module):
 
     def __call__(self, x):
         x = self.proj(x)
-        raise NotImplementedError("positive = torch.unique(x)")
+        raise NotImplementedError("positive = torch.unique(x, dim=0)")
         return x * mx.sum(positive)

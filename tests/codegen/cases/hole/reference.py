@@ -9,6 +9,6 @@ class Sparse(nn.Module):
 
     def forward(self, x):
         x = self.proj(x)
-        positive = torch.unique(x)
+        positive = torch.unique(x, dim=0)
         debug = torch.bincount(x.flatten().abs().long())
         return x * positive.sum()
