@@ -128,6 +128,7 @@ def attempt(
 ) -> Attempt:
     """Shrink at these levels, build and look for inputs that run."""
     config = tiny(full, levels)
+    merge_parts(config)
     merge(config, given.get("config", {}))
     choice: Choice | None = None
     parameters = 0
@@ -184,6 +185,14 @@ def plain(value: Any) -> Any:
 def exception_of(full: Mapping[str, Any], cls: type[torch.nn.Module]) -> dict[str, Any]:
     table = exceptions()
     return dict(table.get(cls.__name__) or table.get(str(full.get("model_type", ""))) or {})
+
+
+def merge_parts(config: dict[str, Any]) -> None:
+    """Set what the model types of the configs within a config need."""
+    for part in config.values():
+        if isinstance(part, dict):
+            merge_parts(part)
+            merge(part, exceptions().get(str(part.get("model_type", "")), {}).get("config", {}))
 
 
 @contextlib.contextmanager
