@@ -40,13 +40,19 @@ def load_class(reference: str) -> type[torch.nn.Module]:
 
 
 def reference_of_model_type(model_type: str) -> str:
-    """The base class that transformers maps a `model_type` to, as `transformers:Class`."""
+    """The base class that transformers maps a `model_type` to, as `transformers:Class`; by its module if not exported."""
+    import transformers
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     name = MODEL_MAPPING_NAMES.get(model_type)
     if name is None:
         raise not_built(model_type, "is neither module:Class nor a model_type of transformers")
-    return f"transformers:{name if isinstance(name, str) else name[0]}"
+    title = name if isinstance(name, str) else name[0]
+    if hasattr(transformers, title):
+        return f"transformers:{title}"
+    module = model_type_to_module_name(model_type)
+    return f"transformers.models.{module}.modeling_{module}:{title}"
 
 
 def library_config(cls: type[torch.nn.Module], config: dict[str, Any]) -> Any:

@@ -71,7 +71,7 @@ def ragged(batch: int, length: int) -> torch.Tensor:
 def patches(model: torch.nn.Module) -> tuple[int, int, int, int]:
     """Frames, height and width of a patch, and how many patches are merged along a side."""
     patch = pair(field(config_of(model), "patch_size", default=4) or 4)
-    frames = number(model, "temporal_patch_size", default=1)
+    frames = number(model, "temporal_patch_size", "patch_temporal", default=1)
     return frames, patch[0], patch[1], max(number(model, "spatial_merge_size", "merge_size", default=1), 1)
 
 

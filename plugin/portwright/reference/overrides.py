@@ -58,15 +58,19 @@ def taken(
 
 
 def sized(spec: Mapping[str, Any], model: torch.nn.Module, sizes: Sizes) -> dict[str, Any]:
-    """A spec with plain sizes: "batch", a config field's name, or a list of which each probe takes the next."""
+    """A spec with plain sizes: "batch", "length" (of its token ids), a config field's name, a multiple of one such as
+    "4*batch", or a list of which each probe takes the next.
+    """
     config = getattr(model, "config", None)
 
     def size(value: Any) -> int:
         if isinstance(value, (list, tuple)):
             return size(value[sizes.variant % len(value)])
-        if value == "batch":
-            return sizes.batch
-        return int(field(config, value)) if isinstance(value, str) else int(value)
+        if not isinstance(value, str):
+            return int(value)
+        times, _, name = value.rpartition("*")
+        known = {"batch": sizes.batch, "length": sizes.length}
+        return int(times or 1) * int(known[name] if name in known else field(config, name))
 
     if "values" in spec:
         return {**spec, "rows": sizes.batch if spec.get("batch") else 0}
@@ -77,7 +81,13 @@ def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
     """A random tensor of `{"shape": [...], "dtype": "float32", "high": 10}`; `"padded"` gives masks of ones.
 
     `{"values": [...]}` is the tensor itself; with `"batch": true` every row of the batch has these values.
+    `"run": [start, count, value]` sets some entries of each row, such as the tokens that stand for an image.
     """
+    if "run" in spec:
+        start, count, value = spec["run"]
+        whole = drawn({k: v for k, v in spec.items() if k != "run"}, g)
+        whole[..., start : start + count] = value
+        return whole
     dtype = getattr(torch, spec.get("dtype", "float32"))
     if "values" in spec:
         exact = torch.tensor(spec["values"], dtype=dtype)
