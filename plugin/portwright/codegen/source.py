@@ -31,7 +31,17 @@ def parse_function(source: str) -> ast.FunctionDef:
 
 
 class _Unannotate(ast.NodeTransformer):
-    """`x: T = e` to `x = e`, so that no analysis needs to know both; also unshares the parser's context nodes."""
+    """`x: T = e` to `x = e`, and `return a if t else (b,)` to an if, so that no analysis needs to know both.
+
+    It also unshares the parser's context nodes.
+    """
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        value = node.value
+        if not isinstance(value, ast.IfExp) or not any(isinstance(x, ast.Tuple) for x in (value.body, value.orelse)):
+            return node
+        arms = [ast.copy_location(ast.Return(x), node) for x in (value.body, value.orelse)]
+        return ast.copy_location(ast.If(value.test, [arms[0]], [self.visit_Return(arms[1])]), node)  # type: ignore[list-item]
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if node.value is None:

@@ -67,7 +67,8 @@ def sizes_of(model: torch.nn.Module, length: int, batch: int, variant: int) -> S
     if image is not None:  # learned position tables fix the picture's size
         height, width = pair(image)
     else:
-        step = 2 ** (max(len(field(config, "block_out_channels", default=(1,)) or (1,)) - 1, 0))
+        stages = field(config, "block_out_channels", default=(1,)) or (1,)
+        step = 2 ** max(len(stages) - 1, 0) if isinstance(stages, (list, tuple)) else 1
         step = step if step > 1 else 2
         height = patch[0] * step * (3 + variant % 3)
         width = patch[1] * step * (2 + variant % 3)

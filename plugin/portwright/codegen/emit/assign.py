@@ -154,6 +154,11 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     }
     value = next((given[k] for k in ("value", "tensor", "param", "module") if k in given), None)
     title = scope.known(given["name"])
+    if value is not None and isinstance(given["name"], ast.JoinedStr) and not isinstance(title, ast.Constant):
+        from portwright.codegen.emit.computed import write_computed
+
+        holder = ast.Name(scope.self_name or "self", ast.Load())
+        return write_computed(scope, ast.Call(call.func, [holder, given["name"], value], []))
     if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):
         raise HoleError("a buffer with a computed name")
     holder = call.func.value if isinstance(call.func, ast.Attribute) else None

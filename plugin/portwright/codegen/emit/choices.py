@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 from portwright.codegen.emit.provenance import DEPTH, over_config, settled
 from portwright.codegen.emit.prune import decide
-from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.scope import Scope, chosen_dict
+from portwright.codegen.facts.record import Demand
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import literal, stores
 
@@ -42,6 +43,12 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
             inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
             return bound(inner, depth, lambda t: is_own(inner, t, f.attr))
     return []
+
+
+def chosen_keywords(scope: Scope, n: ast.Call) -> list[Demand]:
+    """What a call takes for granted whose `**` of a dict is written out: the tests that chose the dict."""
+    tests = [t for k in n.keywords if k.arg is None for t in chosen_dict(scope, k.value)[1]]
+    return [Demand("assume", a) for t in tests for a in tested(scope, t)]
 
 
 def is_own(scope: Scope, target: ast.expr, attr: str) -> bool:

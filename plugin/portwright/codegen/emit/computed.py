@@ -28,7 +28,9 @@ def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     holder, title, value = n.args[0], written(scope, n.args[1]), n.args[2]
     if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and holder.id == scope.self_name):
         raise HoleError("setattr with a computed name")
-    if not scope.facts.reads(scope.program.lineage(scope.trace.owner), pattern(title)):
+    lineage = scope.program.lineage(scope.trace.owner)
+    named = matching(scope, lineage, title)  # by their own names: `self.x_0`
+    if not scope.facts.reads(lineage, pattern(title)) and not any(scope.facts.reads(lineage, n) for n in named):
         return []
     name = titled(scope, holder_classes(scope, holder), title)
     return [ast.Expr(ast.Call(ast.Name("setattr", ast.Load()), [scope.expr(holder), name, scope.expr(value)], []))]
@@ -54,9 +56,22 @@ def pattern(title: ast.JoinedStr) -> str:
     return "".join(str(v.value) if isinstance(v, ast.Constant) else "{}" for v in title.values)
 
 
+def as_expression(title: ast.JoinedStr) -> re.Pattern[str]:
+    return re.compile("".join(re.escape(p) if p != "{}" else ".*" for p in re.split(r"(\{\})", pattern(title))))
+
+
+def matching(scope: Scope, classes: Iterable[str], title: ast.JoinedStr) -> set[str]:
+    """The attributes of these classes' instances that a computed name may stand for."""
+    found, expression = set(), as_expression(title)
+    for cls in classes:
+        for module in scope.program.instances.get(cls, ()):
+            found |= {n for n in (*[t.name for t in module.tensors], *module.numbers) if expression.fullmatch(n)}
+    return found
+
+
 def titled(scope: Scope, classes: Iterable[str], title: ast.JoinedStr) -> ast.expr:
     """The port's name: arrays that are no weights begin with `_`. Raises HoleError where only some of them are."""
-    expression = re.compile("".join(re.escape(p) if p != "{}" else ".*" for p in re.split(r"(\{\})", pattern(title))))
+    expression = as_expression(title)
     roles = set()
     for cls in classes:
         for module in scope.program.instances.get(cls, ()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from portwright.codegen.emit.choices import choices, key
+from portwright.codegen.emit.choices import choices, chosen_keywords, key
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.emit.units import bind, unit_call
 from portwright.codegen.facts.record import Demand, ask, assumed_in
@@ -43,9 +43,12 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if norm is not None:
         return norm_layer(scope, n, callee, norm)
     if base in CONSTRUCTORS and not callee.fid:
+        base, taken = row_of(scope, n, base)
         arguments, keywords = torch_arguments(scope, n, base)
         if program.is_torch(callee.cls):
-            made = ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords)
+            made = ask(
+                ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords), *chosen_keywords(scope, n), *taken
+            )
             carried = CONSTRUCTORS[base].snippet
             return ask(made, Demand("snippet", carried)) if carried else made
         own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
@@ -53,9 +56,27 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
     if callee.fid:
         return unit_call(scope, n, callees, function=title, constructs=callee.cls)
-    if base == "Module":
+    if base == "Module" and not n.args and not n.keywords:
         return quote("nn.Module()") if program.is_torch(callee.cls) else ast.Call(title, [], [])
     raise HoleError(f"no constructor row for {callee.name}")
+
+
+VARIANTS = {  # layers whose row depends on an argument's value: torch's base, the argument, the value, the row
+    ("RMSNorm", "elementwise_affine", False): "RMSNorm without weight",
+    ("AvgPool2d", "ceil_mode", True): "AvgPool2d over the edge",
+}
+
+
+def row_of(scope: Scope, n: ast.Call, base: str) -> tuple[str, list[Demand]]:
+    """The constructor row of a torch layer, and what choosing it takes for granted."""
+    given = dict(zip(CONSTRUCTORS[base].parameters.split(), n.args, strict=False))
+    given |= {k.arg: k.value for k in expanded_keywords(scope, n) if k.arg}
+    for (layer, name, value), row in VARIANTS.items():
+        if base == layer and name in given and plain(scope.known(given[name])) is value:
+            return row, [Demand("assume", a) for a in key(scope, n, given[name])]
+    if base == "Upsample" and "mode" in given:
+        return base, [Demand("assume", a) for a in key(scope, n, given["mode"])]
+    return base, []
 
 
 def is_own_module(scope: Scope, callee: Callee) -> bool:
@@ -131,6 +152,8 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
                 continue  # nothing ever arrived by it
             raise HoleError(f"{base} with **arguments")
         given[k.arg] = k.value
+    if base == "Upsample" and "mode" in given:
+        given["mode"] = scope.known(given["mode"]) or given["mode"]
     taken = check_refused(scope, n, base, table, given)
     positional = table.positional.split()
     arguments = [size(scope.expr(given[p]), base) for p in positional if p in given]
@@ -156,7 +179,7 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     if base == "Upsample":
         keywords = upsample_keywords(keywords)
     keywords += [ast.keyword(k, literal(v)) for k, v in table.fixed.items()]
-    if base == "RMSNorm" and not any(k.arg == "eps" for k in keywords):
+    if base.startswith("RMSNorm") and not any(k.arg == "eps" for k in keywords):
         keywords.append(ast.keyword("eps", quote("mx.finfo(mx.float32).eps")))
     if arguments:
         ask(arguments[0], *taken)
@@ -199,7 +222,7 @@ def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
 
 def size(node: ast.expr, base: str) -> ast.expr:
     """`LayerNorm((n,))` is `LayerNorm(n)`."""
-    if base in ("LayerNorm", "RMSNorm") and isinstance(node, (ast.Tuple, ast.List)):
+    if base.startswith(("LayerNorm", "RMSNorm")) and isinstance(node, (ast.Tuple, ast.List)):
         if len(node.elts) != 1:
             raise HoleError(f"{base} over several axes")
         return node.elts[0]

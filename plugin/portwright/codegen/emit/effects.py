@@ -57,6 +57,7 @@ DROPPED = frozenset(
 )
 REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})
 CONTAINER_CHANGES = frozenset({"append", "extend", "insert", "update", "pop", "setdefault", "add", "reverse"})
+FILLS = frozenset({"uniform_", "normal_", "zero_", "fill_", "mul_", "div_", "copy_", "clamp_"})
 INITIALISERS = ("torch.nn.init", "transformers.initialization")
 
 
@@ -84,6 +85,10 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return write_computed(scope, value)
     if all(c.fid for c in seen.callees):
         return called_for_effect(scope, value)
+    if is_base_init(scope, value):
+        return super_statement(scope, ast.Call(value.func, value.args[1:], value.keywords), "__init__")
+    if is_drawing(scope, value):
+        return []
     name = next(iter(names))
     if isinstance(f, ast.Attribute):
         if scope.is_tensor(f.value) and name.endswith("_") and not name.endswith("__"):
@@ -112,6 +117,26 @@ def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
         made.attribute = "config"  # type: ignore[attr-defined]
         out.append(made)
     return out
+
+
+def is_base_init(scope: Scope, value: ast.Call) -> bool:
+    """`Base.__init__(self, ...)` of a library's base class that only sets up."""
+    f, first = value.func, value.args[0] if value.args else None
+    own = isinstance(first, ast.Name) and first.id == scope.self_name
+    return own and isinstance(f, ast.Attribute) and f.attr == "__init__" and scope.trace.name == "__init__"
+
+
+def is_drawing(scope: Scope, value: ast.Call) -> bool:
+    """`layer.weight.data.uniform_(...)` in a constructor: what a parameter starts from, and weights are loaded."""
+    root = value
+    while isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) and root.func.attr in FILLS:
+        held = undetached(root.func.value)
+        if isinstance(held, ast.Attribute) and held.attr in ("weight", "bias") and scope.trace.name == "__init__":
+            return scope.kinds(held.value) == {"module"}
+        if not isinstance(held, ast.Call):
+            break
+        root = held
+    return False
 
 
 def kept_settings(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:

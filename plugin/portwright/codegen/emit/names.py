@@ -150,7 +150,7 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
         return ask(ast.Name(scope.work.class_title(ref.cls), ast.Load()), Demand("class", ref.cls))
     if ref.sort == "function" and ref.fid:
         return scope.work.function_name(scope, ref.fid)
-    if ref.sort == "function" and is_standard(ref.name.rpartition(".")[0]):
+    if ref.sort in ("function", "builtin", "other", "callable") and is_standard(ref.name.rpartition(".")[0]):
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
     if ref.sort == "classes":

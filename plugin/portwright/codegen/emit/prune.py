@@ -9,7 +9,7 @@ from portwright.codegen.emit.provenance import over_config, settled
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, Node, ask, assumed_in
 from portwright.codegen.holes import Assumption, HoleError
-from portwright.codegen.quote import is_literal, plain
+from portwright.codegen.quote import is_literal, plain, stores
 from portwright.codegen.trace import Callee
 
 
@@ -49,7 +49,9 @@ def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
         return Decision(value=value, demands=taken_for_granted(scope, test))
     if keep:
         try:
-            return kept(scope, test)
+            whole = kept(scope, test)
+            if whole.test is None or not reaches_hole(scope, whole.test):
+                return whole
         except HoleError:
             pass
     where = scope.where(test)
@@ -162,6 +164,8 @@ def why(scope: Scope, test: ast.expr, value: bool) -> str:
         return "static"
     if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id == "isinstance":
         return "static" if scope.kinds(test.args[0]) & {"tensor", "module", "callable", "config", "output"} else ""
+    if isinstance(test, ast.Compare) and any(is_signature(scope, x) for x in (test.left, *test.comparators)):
+        return "static"
     if scope.kinds(test) <= {"module", "callable", "device"} and scope.kinds(test):
         return "static"
     if isinstance(test, ast.Compare) and any(
@@ -177,6 +181,17 @@ def why(scope: Scope, test: ast.expr, value: bool) -> str:
     if isinstance(translated, ast.Compare) and all(is_literal(x) for x in (translated.left, *translated.comparators)):
         return "static"
     return ""
+
+
+def is_signature(scope: Scope, node: ast.expr) -> bool:
+    """Whether a value is made of a function's signature alone, which is code and no input."""
+    if isinstance(node, ast.Name) and scope.reached_stores.get(node.id) == 1:
+        made = [s.value for s in ast.walk(scope.tree) if isinstance(s, ast.Assign) and node.id in stores(s.targets[0])]
+        node = made[0] if len(made) == 1 else node
+    return any(
+        isinstance(n, ast.Call) and {(c.module, c.name) for c in scope.seen(n).callees} == {("inspect", "signature")}
+        for n in ast.walk(node)
+    )
 
 
 def why_connective(scope: Scope, test: ast.BoolOp, value: bool) -> str:
@@ -238,9 +253,23 @@ def guard_for(scope: Scope, test: ast.expr, value: bool) -> ast.expr | None:
         translated = condition(scope, test)
     except HoleError:
         return None
-    if isinstance(translated, ast.Constant) or plain(translated) is not None:
+    if isinstance(translated, ast.Constant) or plain(translated) is not None or reaches_hole(scope, translated):
         return None
     return negated(translated) if value else translated
+
+
+def reaches_hole(scope: Scope, node: ast.expr) -> bool:
+    """Whether a translated expression calls a function with a hole: it would raise there and cannot be asked."""
+    calls = [d.a for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind == "call"]
+    asked: set[str] = set()
+    while calls:
+        done = scope.work.finished(fid) if (fid := calls.pop()) not in asked else None
+        asked.add(fid)
+        if done is not None:
+            if done.holes:
+                return True
+            calls += [d.a for d in done.demands if d.kind == "call"]
+    return False
 
 
 OPPOSITE = {

@@ -246,14 +246,22 @@ def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:
 
 def literal_dict(scope: Scope, node: ast.expr) -> ast.expr:
     """The dict literal behind a local name or a copy of it, where nothing that ran changes either; else the node."""
-    found = node
+    return chosen_dict(scope, node)[0]
+
+
+def chosen_dict(scope: Scope, node: ast.expr) -> tuple[ast.expr, list[ast.expr]]:
+    """That dict literal, and the tests seen to go one way that chose it (`a if flag else b`)."""
+    found, tests = node, []
     for _ in range(4):
         if isinstance(found, ast.Call) and isinstance(found.func, ast.Attribute) and found.func.attr == "copy":
             found = found.func.value
+        if isinstance(found, ast.IfExp) and len(scope.truth(found.test)) == 1:
+            tests.append(found.test)
+            found = found.body if True in scope.truth(found.test) else found.orelse
         if not isinstance(found, ast.Name):
             break
         if scope.reached_stores.get(found.id) != 1 or is_changed(scope, found.id):
-            return node
+            return node, []
         name = found.id
         values = [
             s.value
@@ -261,9 +269,9 @@ def literal_dict(scope: Scope, node: ast.expr) -> ast.expr:
             if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id == name
         ]
         if len(values) != 1:
-            return node
+            return node, []
         found = values[0]
-    return found if isinstance(found, ast.Dict) else node
+    return (found, tests) if isinstance(found, ast.Dict) else (node, [])
 
 
 def is_changed(scope: Scope, name: str) -> bool:

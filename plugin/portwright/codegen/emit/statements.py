@@ -300,12 +300,12 @@ def counted(loop: ast.For) -> ast.For:
 
 @statement(ast.With)
 def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
-    """Contexts that set autocast, gradients or profiling change no number here; any other is a hole."""
+    """Contexts that set autocast, gradients, profiling or a device change no number here; any other is a hole."""
     n = cast(ast.With, node)
     quiet = ("autocast", "no_grad", "enable_grad", "profile", "maybe_autocast", "set_grad_enabled", "inference_mode")
     for item in n.items:
         text = ast.unparse(item.context_expr)
-        if not any(q in text for q in quiet):
+        if not any(q in text for q in quiet) and scope.kinds(item.context_expr) != {"device"}:
             raise HoleError(f"the context {text}")
     return block(scope, n.body)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from portwright.codegen.emit.choices import chosen_keywords
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -68,7 +69,7 @@ def unit_call(
     first = work.program.functions[fids[0]]
     in_front = first.trace.binding in ("method", "class") or takes_context(scope, first)
     given = bind(scope, n, first, skip_self=in_front)
-    demands = [Demand("call", f) for f in fids]
+    demands = [*[Demand("call", f) for f in fids], *chosen_keywords(scope, n)]
     if len(fids) > 1:
         demands += [Demand("forced", f, tuple(kept)) for f in fids] + [Demand("group", fids)]
         check_alike(scope, n, callees)

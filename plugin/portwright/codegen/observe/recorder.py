@@ -227,7 +227,12 @@ class Recorder:
         return True
 
     def constructed(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
-        """The class that a library's factory makes of a config; its constructor is reached before it runs for good."""
+        """The class that a library's factory makes of a config; its constructor is reached before it runs for good.
+
+        The same for a class whose `__new__` makes an object of another class.
+        """
+        if isinstance(function, type):
+            return self.stood_for(function, args, kwargs)
         if getattr(function, "__name__", "") not in FACTORIES or not args or not is_config(args[0]):
             return None
         target = resolve(function)
@@ -238,6 +243,15 @@ class Recorder:
             made = function(*args, **kwargs)  # seen by nobody: only then is the class known
             self.factories[key] = type(made) if isinstance(made, torch.nn.Module) else None
         return self.factories[key]
+
+    def stood_for(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
+        """The module class that a class's own `__new__` makes in its place; None where it makes its own objects."""
+        if not issubclass(cls, torch.nn.Module) or not isinstance(cls.__new__, types.FunctionType):
+            return None
+        if (cls, cls) not in self.factories:
+            made = cls(*args, **kwargs)
+            self.factories[cls, cls] = type(made) if isinstance(made, torch.nn.Module) else None
+        return self.factories[cls, cls]
 
     def from_site(self, site: Site, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.contexts.sites.append(site)

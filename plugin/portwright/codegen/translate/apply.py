@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.emit.choices import chosen_keywords
 from portwright.codegen.emit.expressions import meet
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import ask, assumed_in
@@ -58,7 +59,7 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     op = bound(scope, n, found, is_method)
     literals = [a for a in (*op.args.values(), *op.star) if is_literal(a)]  # a row may read these and not pass them on
     carried = [d for a in literals for d in assumed_in(a)]
-    return ask(laid_out(scope, n, found, op), *op.assumed, *carried)
+    return ask(laid_out(scope, n, found, op), *op.assumed, *carried, *chosen_keywords(scope, n))
 
 
 def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:

@@ -131,6 +131,14 @@ CONSTRUCTORS: dict[str, Constructor] = {
         {"eps": "eps"},
         refused={"elementwise_affine": True},
     ),
+    "RMSNorm without weight": Constructor(
+        "normalized_shape eps elementwise_affine",
+        "PlainRMSNorm",
+        "normalized_shape",
+        {"eps": "eps"},
+        refused={"elementwise_affine": False},
+        snippet="PlainRMSNorm",
+    ),
     "GroupNorm": Constructor(
         "num_groups num_channels eps affine",
         "nn.GroupNorm",
@@ -159,8 +167,20 @@ CONSTRUCTORS: dict[str, Constructor] = {
     "ConvTranspose3d": transposed(3),
     "MaxPool1d": pooling(1, "Max"),
     "MaxPool2d": pooling(2, "Max"),
+    "MaxPool3d": pooling(3, "Max"),
     "AvgPool1d": pooling(1, "Avg"),
     "AvgPool2d": pooling(2, "Avg"),
+    "AvgPool3d": pooling(3, "Avg"),
+    "AvgPool2d over the edge": Constructor(
+        "kernel_size stride padding ceil_mode count_include_pad divisor_override",
+        "CeilAvgPool2d",
+        "kernel_size",
+        {"stride": "stride"},
+        {"stride": None},
+        refused={"padding": 0, "ceil_mode": True, "divisor_override": None},
+        channels_last=True,
+        snippet="CeilAvgPool2d",
+    ),
 }
 
 # Layers that do nothing at inference: a call of one is its argument.

@@ -176,13 +176,17 @@ def convolution(op: Operation) -> ast.expr:
 POOL = "input kernel_size stride=None padding=0"
 
 
-@row("avg_pool1d avg_pool2d", POOL + " ceil_mode=False count_include_pad=True divisor_override=None", Layout.AWARE)
+@row(
+    "avg_pool1d avg_pool2d avg_pool3d",
+    POOL + " ceil_mode=False count_include_pad=True divisor_override=None",
+    Layout.AWARE,
+)
 def average_pool(op: Operation) -> ast.expr:
     refuse(op, ceil_mode=False, count_include_pad=True, divisor_override=None)
     return pool(op, f"nn.AvgPool{op.name[-2:]}")
 
 
-@row("max_pool1d max_pool2d", POOL + " dilation=1 ceil_mode=False return_indices=False", Layout.AWARE)
+@row("max_pool1d max_pool2d max_pool3d", POOL + " dilation=1 ceil_mode=False return_indices=False", Layout.AWARE)
 def max_pool(op: Operation) -> ast.expr:
     refuse(op, dilation=1, ceil_mode=False, return_indices=False)
     return pool(op, f"nn.MaxPool{op.name[-2:]}")

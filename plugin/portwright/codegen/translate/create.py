@@ -119,3 +119,9 @@ template("triu tril", "input diagonal=0", "mx.{name}(input, diagonal)")
 template("diag diagonal", "input", "mx.{name}(input)")
 template("finfo", "dtype", "mx.finfo(dtype)")
 template("iinfo", "dtype", "mx.iinfo(dtype)")
+
+
+@row("is_compiling is_dynamo_compiling is_exporting is_grad_enabled is_scripting is_tracing", "")
+def plainly_run(op: Operation) -> ast.expr:
+    """A port is run as it is written."""
+    return ast.Constant(False)

@@ -179,9 +179,20 @@ def dispatch_attention(op: Operation) -> ast.expr:
     mask = op.get("attn_mask")
     if mask is None and op.value("is_causal", False):
         mask = ast.Constant("causal")
+    if "tensor" in op.kinds("attn_mask") and op.rank("attn_mask") == 2:
+        mask = key_mask(op)
     if mask is not None:
         made.keywords.append(ast.keyword("mask", mask))  # type: ignore[attr-defined]
     return quote("y.transpose(0, 2, 1, 3)", y=made)
+
+
+def key_mask(op: Operation) -> ast.expr:
+    """A mask of rank 2 says which keys of each row count where its shape is (batch, keys), as it must have been."""
+    masks, queries, keys = (op.scope.seen(op.raw[k]).shapes for k in ("attn_mask", "query", "key"))
+    rows = {(q[0], k[1]) for q, k in zip(queries, keys, strict=False)}
+    if not masks or not {tuple(m) for m in masks} <= rows:
+        raise HoleError("an attention mask of rank 2 that is not one row of keys for each of the batch")
+    return quote("m[:, None, None, :]", m=op["attn_mask"])
 
 
 @row("slice_logits_to_keep", "hidden_states logits_to_keep", Layout.OPAQUE, LIBRARY_ROWS)

@@ -30,6 +30,8 @@ template("dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout", 
 
 @row("gelu", "input approximate='none'", E)
 def gelu(op: Operation) -> ast.expr:
+    if set(op.constants("approximate")) == {"none", "tanh"}:  # layers of both kinds share the code
+        return quote("nn.gelu_approx(x) if a == 'tanh' else nn.gelu(x)", x=op["input"], a=op["approximate"])
     return quote("nn.gelu_approx(x)" if op.value("approximate", "none") == "tanh" else "nn.gelu(x)", x=op["input"])
 
 

@@ -94,3 +94,10 @@ def sort(op: Operation) -> ast.expr:
 def argsort(op: Operation) -> ast.expr:
     key = quote("-x", x=op["input"]) if op.value("descending", False) else op["input"]
     return call("mx.argsort", key, axis=op.get("dim") or literal(-1))
+
+
+@row("cdist", "x1 x2 p=2.0")
+def pairwise_distances(op: Operation) -> ast.expr:
+    if op.value("p", 2.0) != 2.0:
+        raise HoleError("cdist of another norm than the Euclidean")
+    return quote("mx.linalg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)", x=op["x1"], y=op["x2"])

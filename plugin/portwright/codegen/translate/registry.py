@@ -77,6 +77,11 @@ class Operation:
             raise HoleError(f"{self.name}: {name} is not one constant")
         return found
 
+    def constants(self, name: str) -> tuple[Any, ...]:
+        """Every plain value that an argument was seen to have; empty where it was anything else too."""
+        seen = self.scope.seen(self.raw.get(name))
+        return () if seen.mixed else seen.consts
+
     def assume(self, name: str, value: Any) -> None:
         """The row was chosen by an argument's value: a config that gives another is refused."""
         from portwright.codegen.emit.provenance import over_config, settled
@@ -113,6 +118,8 @@ class Operation:
             return given
         if isinstance(given, ast.IfExp):
             return ast.IfExp(given.test, self.place(given.body, of), self.place(given.orelse, of))
+        if plain(given) is None and name in self.raw and self.scope.seen(self.raw[name]).const:
+            return self.place(literal(self.value(name)), of)
         return self.place(given, of)
 
     def place(self, given: ast.expr, of: str) -> ast.expr:

@@ -225,6 +225,34 @@ WINDOW_MASK = '''def make_window_mask(inputs_embeds, window, attention_mask=None
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 '''
 
+PLAIN_RMS_NORM = '''class PlainRMSNorm(nn.Module):
+    """An RMS norm without a weight."""
+
+    def __init__(self, dims, eps):
+        super().__init__()
+        self.eps = eps
+
+    def __call__(self, x):
+        return mx.fast.rms_norm(x, None, self.eps)
+'''
+
+CEIL_POOL = '''class CeilAvgPool2d(nn.Module):
+    """Averages over windows of which the last may reach over the edge; only what is inside counts there."""
+
+    def __init__(self, kernel_size, stride=None):
+        super().__init__()
+        self.kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        stride = stride or self.kernel
+        self.stride = (stride, stride) if isinstance(stride, int) else stride
+        self.pool = nn.AvgPool2d(self.kernel, self.stride)
+
+    def __call__(self, x):
+        over = [-(n - k) % s for n, k, s in zip(x.shape[1:3], self.kernel, self.stride)]
+        pads = [(0, 0), *[(0, o if o < k else 0) for o, k in zip(over, self.kernel)], (0, 0)]
+        inside = mx.pad(mx.ones((1, *x.shape[1:3], 1), dtype=x.dtype), pads)
+        return self.pool(mx.pad(x, pads)) / self.pool(inside)
+'''
+
 ZERO_PAD = '''class ZeroPad2d(nn.Module):
     """Zeros around a channels-last picture: left, right, above and below, or one width for all."""
 
@@ -241,6 +269,8 @@ SNIPPETS = {
     **WINDOW_SNIPPETS,
     **SCATTER_SNIPPETS,
     "ZeroPad2d": ZERO_PAD,
+    "PlainRMSNorm": PLAIN_RMS_NORM,
+    "CeilAvgPool2d": CEIL_POOL,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
     "Recurrent": RECURRENT,
