@@ -157,8 +157,8 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     if value is not None and isinstance(given["name"], ast.JoinedStr) and not isinstance(title, ast.Constant):
         from portwright.codegen.emit.computed import write_computed
 
-        holder = ast.Name(scope.self_name or "self", ast.Load())
-        return write_computed(scope, ast.Call(call.func, [holder, given["name"], value], []))
+        own_name = ast.Name(scope.self_name or "self", ast.Load())
+        return write_computed(scope, ast.Call(call.func, [own_name, given["name"], value], []))
     if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):
         raise HoleError("a buffer with a computed name")
     holder = call.func.value if isinstance(call.func, ast.Attribute) else None
