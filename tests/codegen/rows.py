@@ -318,4 +318,25 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         " + torch.div(x * 9, y, rounding_mode='trunc')",
         {"x": (3, 4), "i": (3, 4), "y": (3, 4)},
     ),
+    "einops.rearrange": (
+        "rearrange(x, 'b (h w) c -> b c h w', h=2) + rearrange(y, 'b ... c -> b c ...')"
+        " + rearrange(z, '(b h) w c 1 -> b c h w', h=2)",
+        {"x": (2, 6, 4), "y": (2, 2, 3, 4), "z": (4, 3, 4, 1)},
+    ),
+    "einops.repeat": (
+        "repeat(x, 'b d -> b (d r) n', n=3, r=2) * repeat(y, '1 d -> b d 1', b=x.shape[0])",
+        {"x": (2, 4), "y": (1, 8)},
+    ),
+    "einops.reduce": (
+        "reduce(x, 'b (n k) d -> b n', 'mean', k=2) + reduce(x, 'b (n k) d -> b n', 'max', k=2)",
+        {"x": (2, 6, 4)},
+    ),
+    "adaptive maximum": (
+        "F.adaptive_max_pool2d(x, (3, 5)) + F.adaptive_max_pool2d(y, (3, 5))",
+        {"x": (2, 3, 7, 4), "y": (2, 3, 3, 11)},
+    ),
+    "pool3d": (
+        "F.max_pool3d(x, 2).mean((2, 3, 4)) + F.avg_pool3d(x, (1, 2, 3)).mean((2, 3, 4))",
+        {"x": (2, 3, 4, 6, 5)},
+    ),
 }

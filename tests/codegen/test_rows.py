@@ -12,7 +12,13 @@ from grade import environment
 from portwright.workers import run_worker
 from rows import ROWS
 
-HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
+HEAD = """import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from torch import nn
+
+
+"""
 CLASS = '''class Rows(nn.Module):
     """All row expressions, one method each."""
 

@@ -22,7 +22,19 @@ Entry = dict[str, Any]
 
 PARAMETRIZED = "parametrizations"  # where torch keeps what a computed weight is computed from
 # Norms over channels: axis 1 in torch, the last axis in MLX. The rank of their input, 0 where the class takes several.
-CHANNEL_NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4, "BatchNorm3d": 5, "GroupNorm": 0}
+CHANNEL_NORMS = {"BatchNorm1d": 3, "BatchNorm2d": 4, "BatchNorm3d": 5, "GroupNorm": 0, "PReLU": 0}
+CHANNEL_NORMS |= {"InstanceNorm1d": 3, "InstanceNorm2d": 4, "InstanceNorm3d": 5}
+# What torch's layers of several arguments call them, in the order of the layer that a port carries.
+STATE = ("input", "hx")
+ENCODER = ("src", "src_mask", "src_key_padding_mask")
+DECODER = ("tgt", "memory", "tgt_mask", "memory_mask", "tgt_key_padding_mask", "memory_key_padding_mask")
+ARGUMENTS = {
+    "MultiheadAttention": ("query", "key", "value", "key_padding_mask", "attn_mask"),
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), STATE),
+    "TransformerEncoderLayer": ENCODER,
+    "TransformerEncoder": ("src", "mask", "src_key_padding_mask"),
+    **dict.fromkeys(("TransformerDecoderLayer", "TransformerDecoder"), DECODER),
+}
 
 
 def port_path(program: Program, model: int, path: str) -> str:
@@ -152,9 +164,10 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
         last = orders(norm_ranks(program.torch_base(module.cls)))
         return {**entry, "args": [{"name": "input", **last}], "out": [last]}
-    if program.torch_base(module.cls) == "MultiheadAttention" and program.is_torch(module.cls):
-        names = ("query", "key", "value", "key_padding_mask", "attn_mask")
-        return {**entry, "args": [{"name": name} for name in names], "out": [{}]}
+    if program.torch_base(module.cls) in ARGUMENTS and program.is_torch(module.cls):
+        names = ARGUMENTS[program.torch_base(module.cls)]
+        weights = [{"optional": True}] if program.torch_base(module.cls) == "MultiheadAttention" else []
+        return {**entry, "args": [{"name": name} for name in names], "out": [{}, *weights]}
     if not forward or work.is_replaced(module.cls):
         return {**entry, "args": [{"name": first_argument(program, module, forward)}], "out": [{}]}
     done = work.finished(forward)

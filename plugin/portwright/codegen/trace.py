@@ -127,6 +127,7 @@ class ModuleTrace:
     numbers: Mapping[str, Plain] = field(default_factory=dict)  # plain attributes
     children: tuple[str, ...] = ()
     response: str = ""  # sample key of its answer to a ramp, for parameterless element-wise modules
+    passed: tuple[Seen, ...] = ()  # what a layer in a Sequential was given, and what it gave
 
 
 @dataclass(frozen=True)

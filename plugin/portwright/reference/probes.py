@@ -73,7 +73,7 @@ def make_probes(
     names = forward_arguments(model)
     found, choice = named_probes(model, names, given, plans=plans)
     reason = choice.reason if choice is not None else ""
-    found = found or search_probes(model, names, given)
+    found = found or search_probes(model, config, names, given)
     if not found:
         raise not_built(
             type(model).__name__,
@@ -193,16 +193,20 @@ def probe_of(
 
 
 def search_probes(
-    model: torch.nn.Module, names: Mapping[str, inspect.Parameter], given: Mapping[str, Any]
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    names: Mapping[str, inspect.Parameter],
+    given: Mapping[str, Any],
 ) -> list[Probe]:
     """Probes of a plain module: shapes tried from the layers that could consume each argument."""
     fixed = {k: v for k, v in given.items() if v is not None and not isinstance(v, Mapping)}
     first = sizes_of(model, 7, 2, variant=0)
     drawn_shapes = {k: sized(v, model, first) for k, v in given.items() if isinstance(v, Mapping)}
     left = {k: p for k, p in names.items() if k not in holders(given) or k in drawn_shapes}
+    arguments = config.get("kwargs", config)
     return [
         Probe(title, tensors, fixed, seed, observed)
-        for title, tensors, seed, observed in search_inputs(model, left, drawn_shapes, fixed, drawn)
+        for title, tensors, seed, observed in search_inputs(model, arguments, left, drawn_shapes, fixed, drawn)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,10 +15,28 @@ from torch.nn.modules.conv import _ConvNd
 from portwright.nesting import nested
 
 TRIES = 400
+SIZE = re.compile(r"(image|img|input|sample)_?(size|resolution)|^(size|resolution)$")
+DEPTH = re.compile(r"^(in_|image_|img_|num_)?(channels|chans|dim)$")
 Spec = dict[str, Any]
 Drawer = Callable[[Mapping[str, Any], torch.Generator], torch.Tensor]
 LENGTHS = {"all": (2, 7), "unseen": (3, 11)}  # batch, sequence length
 PICTURES = {"all": (14, 10), "unseen": (18, 22)}
+
+
+def pictures(model: nn.Module, config: Mapping[str, Any], plan: str) -> list[Spec]:
+    """Pictures of the size that the model was built for, by the names that constructors give it."""
+    batch = LENGTHS[plan][0]
+    arguments = inspect.signature(inspect.unwrap(type(model).__init__)).parameters
+    given = {**{k: p.default for k, p in arguments.items()}, **config}
+    sizes = [
+        v for k, v in given.items() if re.search(r"(image|img|input|sample)_?(size|resolution)|^(size|resolution)$", k)
+    ]
+    depths = [v for k, v in given.items() if re.search(r"^(in_|image_|img_|num_)?(channels|chans|dim)$", k)]
+    depths += [m.in_channels for m in model.modules() if isinstance(m, _ConvNd)][:1]
+    wanted = [int(d) for d in (*depths, 3, 1) if isinstance(d, int)]
+    squares = [(s, s) if isinstance(s, int) else tuple(s) for s in sizes if isinstance(s, (int, tuple, list))]
+    both = [s for s in squares if len(s) == 2 and all(isinstance(n, int) and 0 < n <= 4096 for n in s)]
+    return [{"shape": [batch, d, *s]} for s in both for d in dict.fromkeys(wanted)]
 
 
 def layer_specs(model: nn.Module, plan: str) -> list[Spec]:
@@ -58,9 +77,13 @@ def mask_specs(plan: str) -> list[Spec]:
     return [{"shape": s, "dtype": d} for s in shapes for d in ("bool", "float32")]
 
 
-def candidates(model: nn.Module, name: str, parameter: inspect.Parameter, plan: str) -> list[Spec]:
+def candidates(
+    model: nn.Module, config: Mapping[str, Any], name: str, parameter: inspect.Parameter, plan: str
+) -> list[Spec]:
     """Specs to try for one argument, the likeliest first."""
-    layers = layer_specs(model, plan)
+    layers = [*layer_specs(model, plan), *pictures(model, config, plan)]
+    if re.search(r"^(x|inputs?|sample)$|im(g|age)|picture|pixel", name):
+        layers = [*pictures(model, config, plan), *layers]
     if "mask" in name:
         return mask_specs(plan) + layers
     wants_ints = any(word in name for word in ("ids", "token", "index", "indices", "labels"))
@@ -103,6 +126,7 @@ def first_choice(
 
 def search_inputs(
     model: nn.Module,
+    config: Mapping[str, Any],
     names: Mapping[str, inspect.Parameter],
     shapes: Mapping[str, Spec],
     fixed: Mapping[str, Any],
@@ -112,19 +136,21 @@ def search_inputs(
     required, optional = wanted_tensors(names)
     required += [n for n in shapes if n not in required]
     options = {
-        plan: {n: [shapes[n]] if n in shapes else candidates(model, n, names[n], plan) for n in required}
+        plan: {n: [shapes[n]] if n in shapes else candidates(model, config, n, names[n], plan) for n in required}
         for plan in LENGTHS
     }
     chosen = first_choice(model, options["all"], fixed, draw)
     if chosen is None:
         return
-    extra = accepted_optionals(model, names, [o for o in optional if o not in shapes], options, chosen, fixed, draw)
+    extra = accepted_optionals(
+        model, config, names, [o for o in optional if o not in shapes], options, chosen, fixed, draw
+    )
 
     def tensors(plan: str, seed: int, with_optional: list[str]) -> dict[str, torch.Tensor]:
         g = torch.Generator().manual_seed(seed)
         out = {n: draw(options[plan][n][i], g) for n, i in chosen.items()}
         for n in with_optional:
-            out[n] = draw(candidates(model, n, names[n], plan)[extra[n]], g)
+            out[n] = draw(candidates(model, config, n, names[n], plan)[extra[n]], g)
         return out
 
     plans = [("all", "all", 11, True, list(extra))]
@@ -141,6 +167,7 @@ def search_inputs(
 
 def accepted_optionals(
     model: nn.Module,
+    config: Mapping[str, Any],
     names: Mapping[str, inspect.Parameter],
     optional: list[str],
     options: Mapping[str, Mapping[str, list[Spec]]],
@@ -154,7 +181,7 @@ def accepted_optionals(
     before = flat(attempt(model, base, fixed))
     found: dict[str, int] = {}
     for name in optional:
-        for index, spec in enumerate(candidates(model, name, names[name], "all")[:24]):
+        for index, spec in enumerate(candidates(model, config, name, names[name], "all")[:24]):
             after = flat(attempt(model, {**base, name: draw(spec, g)}, fixed))
             if after and not same(before, after):
                 found[name] = index

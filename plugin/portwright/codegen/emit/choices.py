@@ -75,6 +75,8 @@ def is_text(scope: Scope, node: ast.expr) -> bool:
 
 def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
     """That a key is what it was. Raises HoleError for a parameter that call sites are known to give differently."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return [a for item in node.elts for a in key(scope, source, item)]
     seen = scope.seen(node)
     if isinstance(node, ast.Constant) or settled(scope, node) or not seen.n or seen.kinds & {"module", "tensor"}:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from portwright.codegen.emit.chains import item
 from portwright.codegen.emit.choices import choices, chosen_keywords, key
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.emit.units import bind, unit_call
@@ -14,6 +15,7 @@ from portwright.codegen.idioms.activations import layer_of
 from portwright.codegen.quote import is_literal, literal, plain, quote
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT, Constructor
+from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 
 CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
 
@@ -53,6 +55,8 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
             return ask(made, Demand("snippet", carried)) if carried else made
         own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
         return ask(ast.Call(own, arguments, keywords), Demand("class", callee.cls))
+    if layer_title(program, callee.cls) in LAYER_CALLS and (function := item(scope, n)) is not None:
+        return function
     title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
     if callee.fid:
         return unit_call(scope, n, callees, function=title, constructs=callee.cls)
@@ -161,7 +165,7 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     for name, mlx in table.keywords.items():
         if name not in given:
             continue
-        value = scope.expr(given[name])
+        value = scope.expr(given[name]) if name != "activation" else activation_function(scope, given[name])
         taken += assumed_in(value) if is_literal(value) else ()
         if is_literal(value) and name in table.defaults and plain(value) == table.defaults[name]:
             continue
@@ -184,6 +188,20 @@ def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr
     if arguments:
         ask(arguments[0], *taken)
     return arguments, keywords
+
+
+def activation_function(scope: Scope, node: ast.expr) -> ast.expr:
+    """The name of the activation of torch's transformer layers, which take torch's function too."""
+    callees = [c.name for c in scope.seen(node).callees if c.torch]
+    title = plain(scope.known(node)) or (callees[0] if len(callees) == 1 else "")
+    module = (
+        scope.global_(node.value.id) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
+    )
+    if not title and module is not None and module.name.startswith("torch") and isinstance(node, ast.Attribute):
+        title = node.attr
+    if title not in ("relu", "gelu"):
+        raise HoleError(f"a transformer layer with the activation {ast.unparse(node)}")
+    return literal(title)
 
 
 def upsample_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:

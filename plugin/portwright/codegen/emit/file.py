@@ -26,6 +26,11 @@ SNIPPETS = {
         x = layer(x)
     return x
 """,
+    "nested_sequential": """def nested_sequential(layers, x):
+    for layer in layers:
+        x = nested_sequential(layer, x) if isinstance(layer, list) else layer(x)
+    return x
+""",
     "activation": '''def activation(name):
     """The activation function of this name."""
     functions = {"silu": nn.silu, "swish": nn.silu, "mish": nn.mish, "gelu": nn.gelu, "relu": nn.relu}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.emit.chains import sequential
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
@@ -14,7 +15,7 @@ from portwright.codegen.quote import quote
 from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
-from portwright.codegen.translate.layers import LAYER_CALLS
+from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 
 
 def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
@@ -52,14 +53,18 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])  # activations that differ by instance
     if bases == {"Sequential"}:
         return sequential(scope, n)
-    if len(bases) == 1 and next(iter(bases)) in LAYER_CALLS:
-        return LAYER_CALLS[next(iter(bases))](scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
+    titles = {layer_title(scope.program, c.cls) for c in callees}
+    if len(titles) == 1 and (layer := LAYER_CALLS.get(next(iter(titles)))) is not None:
+        made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
+        return assuming(made, choices(scope, n.func))
     if all(scope.work.norm_of(c.cls) is not None for c in callees):
         return called(scope, n, wants_last=False)
     bases -= TRANSPARENT  # an Identity in some instances passes on what it is given
     if not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
         raise HoleError("no row for the layer " + ", ".join(sorted(c.name for c in callees)))
-    wants = {CONSTRUCTORS[b].channels_last for b in bases}
+    if len(n.args) == 1 and not n.keywords and all(CONSTRUCTORS[b].elementwise for b in bases):
+        return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
+    wants = {CONSTRUCTORS[b].channels_last for b in bases if not CONSTRUCTORS[b].elementwise}
     if len(wants) > 1:
         raise HoleError("layers of both layouts share a call")
     return called(scope, n, wants_last=wants.pop())
@@ -102,72 +107,7 @@ def called(scope: Scope, n: ast.Call, wants_last: bool, function: ast.expr | Non
     return to_last(out, out_rank or 0) if out_last and not wants_last else out
 
 
-def sequential(scope: Scope, n: ast.Call) -> ast.expr:
-    """A Sequential is a list in MLX, applied in order."""
-    demands: list[Demand] = []
-    layouts = {chain_layouts(scope, path, demands) for path in scope.seen(n.func).paths}
-    layouts = {both for both in layouts if both[0] is not None}
-    if len(layouts) > 1:
-        raise HoleError("Sequentials of layers of both layouts share a call")
-    source = n.args[0]
-    x, rank, out_rank = scope.expr(source), scope.rank(source), scope.rank(n)
-    last, out_last = scope.is_last(source), scope.is_last(n)
-    entered, state = layouts.pop() if layouts else (last, last)
-    if (entered != last or state != out_last) and (rank is None or out_rank is None):
-        raise HoleError("a Sequential whose input has no fixed rank")
-    if entered != last:
-        x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
-    out = ask(quote("sequential(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", "sequential"), *demands)
-    if state == out_last:
-        return out
-    return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)
-
-
-def chain_layouts(scope: Scope, path: str, demands: list[Demand]) -> tuple[bool | None, bool | None]:
-    """Whether one Sequential takes, and whether it gives, channels-last values; None where it takes both.
-
-    Raises HoleError for layers that cannot follow each other as they are.
-    """
-    model, _, inner = path.partition(":")
-    prefix = f"{inner}." if inner else ""
-    entered: bool | None = None
-    state: bool | None = None
-    for child in scope.program.modules[path].children:
-        layer = scope.program.modules[f"{model}:{prefix}{child}"]
-        base = scope.program.torch_base(layer.cls)
-        if base in TRANSPARENT or layer.response in scope.work.activations:
-            continue
-        forward = scope.program.method(layer.cls, "forward")
-        if forward and scope.work.norm_of(layer.cls) is None:
-            scope.work.translate(forward)
-            if len(scope.work.kept(forward)) != 1 or forward in scope.results:
-                raise HoleError("a Sequential of modules that take or give several values")
-            demands.append(Demand("call", forward))
-            wants, gives = function_layouts(scope, forward)
-        elif base in CONSTRUCTORS:
-            wants = gives = CONSTRUCTORS[base].channels_last
-        else:
-            raise HoleError(f"a Sequential with {base}")
-        if state is None:
-            entered = wants
-        elif state != wants:
-            raise HoleError("a Sequential of layers of both layouts")
-        state = gives
-    return entered, state
-
-
 def is_elementwise(scope: Scope, path: str) -> bool:
     """Whether a module is an activation, or does nothing: in any layout it is called as it is."""
     module = scope.program.modules[path]
     return scope.program.torch_base(module.cls) in TRANSPARENT or module.response in scope.work.activations
-
-
-def function_layouts(scope: Scope, fid: str) -> tuple[bool, bool]:
-    """Whether a one-argument function takes, and whether it gives, channels-last values."""
-    inner = scope.work.scope(fid)
-    seen = inner.trace.params.get(scope.work.kept(fid)[0])
-    tags = set(seen.tags) if seen is not None else set()
-    given = {t for s in ast.walk(inner.tree) if isinstance(s, ast.Return) for t in inner.seen(s.value).tags}
-    if len(tags) != 1 or len(given) != 1:
-        raise HoleError("mixed layout: a module in a Sequential is sometimes channels-last, sometimes not")
-    return tags == {"cl"}, given == {"cl"}

@@ -118,6 +118,10 @@ class Scope:
     # -- observations ------------------------------------------------------------------------------------
 
     def seen(self, node: ast.AST | None) -> Seen:
+        """What an expression was; a tree that stands for no expression of the source may say so itself."""
+        stands = getattr(node, "stands", None)
+        if isinstance(stands, Seen):
+            return stands
         return self.function.seen(node) if node is not None else NOTHING
 
     def kinds(self, node: ast.AST | None) -> frozenset[str]:

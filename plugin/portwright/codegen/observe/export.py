@@ -183,7 +183,7 @@ def make_trace(
     variants = Variants(recorder, models, paths)
     functions = {fid: function_trace(v, recorder, variants) for fid, v in variants.functions.items()}
     model_traces: tuple[ModelTrace, ...] = tuple(
-        model_trace(m, c, sampler, variants.class_of) for m, c in zip(models, configs, strict=True)
+        model_trace(m, c, sampler, variants.class_of, recorder.passed) for m, c in zip(models, configs, strict=True)
     )
     files = dict.fromkeys(f.file for f in functions.values() if f.entered)
     licences = merged_licences([licence_of(recorder.sources.texts[f]) for f in files if f in recorder.sources.texts])

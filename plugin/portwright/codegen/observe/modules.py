@@ -11,6 +11,7 @@ import torch
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.resolve import python_function
 from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.observe.seeing import Seeing
 from portwright.codegen.ramp import RAMP
 from portwright.codegen.trace import ModelTrace, ModuleTrace, TensorSlot
 
@@ -59,6 +60,8 @@ def numbers(module: torch.nn.Module) -> dict[str, Any]:
             out[name] = value
         elif isinstance(value, (tuple, list)) and all(isinstance(v, plain) for v in value):
             out[name] = list(value)
+        elif isinstance(value, dict) and all(isinstance(v, plain) for v in (*value, *value.values())):
+            out[name] = dict(value)
     return out
 
 
@@ -95,9 +98,14 @@ def loose_trace(paths: Paths, sampler: Sampler, class_of: Callable[[torch.nn.Mod
 
 
 def model_trace(
-    model: torch.nn.Module, config: Mapping[str, Any], sampler: Sampler, class_of: Callable[[torch.nn.Module], str]
+    model: torch.nn.Module,
+    config: Mapping[str, Any],
+    sampler: Sampler,
+    class_of: Callable[[torch.nn.Module], str],
+    passed: Mapping[int, tuple[Seeing, Seeing]],
 ) -> ModelTrace:
-    """Everything about one built model; `class_of` gives the class key of a module."""
+    """Everything about one built model; `class_of` gives the class key of a module, `passed` what went through it."""
+    paths = {m: path for path, m in model.named_modules()}
     modules = tuple(
         ModuleTrace(
             path=path,
@@ -106,8 +114,10 @@ def model_trace(
             numbers=numbers(m),
             children=tuple(n for n, _ in m.named_children()),
             response=response(m, sampler),
+            passed=tuple(s.frozen(lambda _: "") for s in passed.get(id(m), ())),
         )
-        for path, m in model.named_modules()
+        for path, m in model.named_modules(remove_duplicate=False)
+        if paths.get(m) == path or next(m.parameters(), None) is None  # a shared activation stands in many places
     )
     by_tensor: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):

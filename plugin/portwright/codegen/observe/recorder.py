@@ -93,6 +93,8 @@ class Recorder:
         self.classes: dict[str, type] = {}
         self.behind: set[tuple[str, int]] = set()  # makers of what became channels-last values
         self.factories: dict[tuple[Any, type], type | None] = {}
+        self.passed: dict[int, tuple[Seeing, Seeing]] = {}  # what layers in a Sequential were given and gave
+        self.hooks: list[Any] = []
         self.roots: set[int] = set()  # the models themselves, by identity
         self.public: set[str] = set()  # the root's methods that users call too: they take and give the usual layout
         self.entry = ""  # the root's forward: its parameters may be promoted like any expression
@@ -284,7 +286,16 @@ class Recorder:
         if isinstance(function, torch.nn.Sequential) and target.torch:
             for layer in function:  # torch's own loop calls these, where no probe sees it
                 self.callee(layer)
+                if id(layer) not in self.passed:
+                    self.passed[id(layer)] = (Seeing(), Seeing())
+                    self.hooks.append(layer.register_forward_hook(self.passing))
         return as_callee(target, reached)
+
+    def passing(self, layer: torch.nn.Module, args: tuple[Any, ...], result: Any) -> None:
+        """A forward hook of the layers in a Sequential."""
+        given, gave = self.passed[id(layer)]
+        given.see(args[0] if len(args) == 1 else args)
+        gave.see(result)
 
     def reach(self, function: types.FunctionType) -> Reached | None:
         """Instrument `function` unless that is done or it is a leaf."""
@@ -334,7 +345,9 @@ class Recorder:
         return any(c.name in ("transpose", "swapaxes", "permute") and 4 in s.ranks for s in made for c in s.callees)
 
     def restore(self) -> None:
-        """Give every function its own code back."""
+        """Give every function its own code back, and take the hooks off."""
+        for hook in self.hooks:
+            hook.remove()
         for function, code in self.originals.items():
             function.__code__ = code
             function.__globals__.pop(PROBE, None)

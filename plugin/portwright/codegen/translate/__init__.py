@@ -13,6 +13,7 @@ def load_rows() -> None:
         create,
         indexing,
         neural,
+        rearranged,
         reduce,
         scatter,
         shape,

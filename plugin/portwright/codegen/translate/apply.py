@@ -43,8 +43,9 @@ def is_library_row(callee: Callee) -> bool:
 
 
 def row_title(callee: Callee) -> str:
-    """The name of a library function's row; numpy's are told apart from Python's own."""
-    return f"numpy.{callee.name}" if callee.module.partition(".")[0] == "numpy" else callee.name
+    """The name of a library function's row; those of packages with names of the everyday carry the package's."""
+    top = callee.module.partition(".")[0]
+    return f"{top}.{callee.name}" if top in ("numpy", "einops") else callee.name
 
 
 def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
@@ -94,14 +95,14 @@ def keyword(scope: Scope, op: Operation, found: Row, names: list[str], k: ast.ke
         if isinstance(k.value, ast.Name) and a.kwarg and k.value.id == a.kwarg.arg and not scope.trace.starred:
             return
         raise HoleError(f"{found.name} with **arguments")
-    if k.arg in IGNORED and k.arg not in names:
+    if k.arg in IGNORED and k.arg not in names and not found.open:
         return
-    name = k.arg if k.arg in names else ALIASES.get(k.arg, k.arg)
+    name = k.arg if k.arg in names or found.open else ALIASES.get(k.arg, k.arg)
     if name == found.variadic:
         op.raw_star.append(k.value)
         op.star.append(scope.expr(k.value))
         return
-    if name not in names:
+    if name not in names and not found.open:
         if scope.kinds(k.value) == {"none"}:
             return
         raise HoleError(f"{found.name}: the argument {k.arg} is not known to its row")
@@ -161,5 +162,6 @@ def plainly(node: ast.expr) -> ast.expr:
     """The same source expression, marked as brought to channels-first."""
     out = ast.copy_location(type(node)(**dict(ast.iter_fields(node))), node)
     out.number = getattr(node, "number", -1)  # type: ignore[attr-defined]
+    out.stands = getattr(node, "stands", None)  # type: ignore[attr-defined]
     out.first = True  # type: ignore[attr-defined]
     return out

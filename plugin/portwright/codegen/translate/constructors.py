@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ class Constructor:
     fixed: dict[str, Any] = field(default_factory=dict)  # always given
     refused: dict[str, Any] = field(default_factory=dict)  # any other value than this is a hole
     channels_last: bool = False  # the MLX layer wants its channel axis last
+    elementwise: bool = False  # takes every layout
     snippet: str = ""  # the text that the port carries for it
 
 
@@ -83,22 +85,72 @@ BATCH_NORM = Constructor(
     channels_last=True,
 )
 
+INSTANCE_NORM = Constructor(
+    "num_features eps momentum affine track_running_stats",
+    "nn.InstanceNorm",
+    "num_features",
+    {"eps": "eps", "affine": "affine"},
+    {"eps": 1e-05, "affine": False},
+    refused={"track_running_stats": False},
+    channels_last=True,
+)
+
 
 def recurrent(kind: str) -> Constructor:
     return Constructor(
-        "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size",
+        "input_size hidden_size num_layers bias batch_first dropout bidirectional proj_size nonlinearity",
         kind,
         "input_size hidden_size",
         {k: k for k in ("num_layers", "bias", "batch_first", "bidirectional")},
         {"num_layers": 1, "bias": True, "batch_first": False, "bidirectional": False},
-        refused={"proj_size": 0},
+        refused={"proj_size": 0, "nonlinearity": "tanh"},
         snippet=kind,
     )
+
+
+def recurrent_cell(kind: str) -> Constructor:
+    return Constructor(
+        "input_size hidden_size bias nonlinearity",
+        kind,
+        "input_size hidden_size",
+        {"bias": "bias"},
+        {"bias": True},
+        refused={"nonlinearity": "tanh"},
+        snippet=kind,
+    )
+
+
+TRANSFORMER_LAYER = "d_model nhead dim_feedforward dropout activation layer_norm_eps batch_first norm_first bias"
+TRANSFORMER_DEFAULTS = {
+    "dim_feedforward": 2048,
+    "activation": "relu",
+    "layer_norm_eps": 1e-5,
+    "batch_first": False,
+    "norm_first": False,
+    "bias": True,
+}
+
+
+def transformer_layer(kind: str) -> Constructor:
+    keywords = {k: k for k in TRANSFORMER_DEFAULTS}
+    return Constructor(TRANSFORMER_LAYER, kind, "d_model nhead", keywords, TRANSFORMER_DEFAULTS, snippet=kind)
+
+
+def transformer_stack(layer: str, ignored: str) -> Constructor:
+    given = f"{layer} num_layers"
+    names = f"{given} norm {ignored}"
+    return Constructor(names, "TransformerStack", given, {"norm": "norm"}, {"norm": None}, snippet="TransformerStack")
 
 
 CONSTRUCTORS: dict[str, Constructor] = {
     "LSTM": recurrent("LSTM"),
     "GRU": recurrent("GRU"),
+    "RNN": recurrent("RNN"),
+    "TransformerEncoderLayer": transformer_layer("TransformerEncoderLayer"),
+    "TransformerDecoderLayer": transformer_layer("TransformerDecoderLayer"),
+    "TransformerEncoder": transformer_stack("encoder_layer", "enable_nested_tensor mask_check"),
+    "TransformerDecoder": transformer_stack("decoder_layer", ""),
+    **{f"{kind}Cell": recurrent_cell(f"{kind}Cell") for kind in ("LSTM", "GRU", "RNN")},
     "MultiheadAttention": Constructor(
         "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim batch_first",
         "MultiheadAttention",
@@ -156,9 +208,16 @@ CONSTRUCTORS: dict[str, Constructor] = {
         refused={"size": None, "align_corners": None},
         channels_last=True,
     ),
-    "ZeroPad2d": Constructor("padding", "ZeroPad2d", "padding", channels_last=True, snippet="ZeroPad2d"),
+    "LeakyReLU": Constructor("negative_slope inplace", "nn.LeakyReLU", "negative_slope", elementwise=True),
+    "ELU": Constructor("alpha inplace", "nn.ELU", "alpha", elementwise=True),
+    "CELU": Constructor("alpha inplace", "nn.CELU", "alpha", elementwise=True),
+    "PReLU": Constructor("num_parameters init", "nn.PReLU", "num_parameters", channels_last=True),
+    "InstanceNorm1d": INSTANCE_NORM,
+    "InstanceNorm2d": INSTANCE_NORM,
+    "InstanceNorm3d": INSTANCE_NORM,
     "BatchNorm1d": BATCH_NORM,
     "BatchNorm2d": BATCH_NORM,
+    "BatchNorm3d": dataclasses.replace(BATCH_NORM, layer="BatchNorm3d", snippet="BatchNorm3d"),
     "Conv1d": convolution(1),
     "Conv2d": convolution(2),
     "Conv3d": convolution(3),

@@ -222,6 +222,18 @@ def adaptive_average(op: Operation) -> ast.expr:
     return outward(op, made) if op.is_last() else to_last(made, rank)
 
 
+@row("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", "input output_size", Layout.AWARE)
+def adaptive_maximum(op: Operation) -> ast.expr:
+    """The greatest values of as many windows as asked for."""
+    rank = op.rank()
+    axes = tuple(range(1, rank - 1)) if op.is_last() else tuple(range(2, rank))
+    made = call("adaptive_maximum", op["input"], literal(axes), per_axis(op, "output_size", len(axes)))
+    made = ask(made, Demand("snippet", "adaptive_maximum"))
+    if op.is_last() == op.scope.is_last(op.node):
+        return made
+    return outward(op, made) if op.is_last() else to_last(made, rank)
+
+
 @row("pixel_shuffle", "input upscale_factor")
 def pixel_shuffle(op: Operation) -> ast.expr:
     return quote(

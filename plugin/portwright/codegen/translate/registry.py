@@ -38,6 +38,7 @@ class Row:
     leading: int  # parameters before it
     layout: Layout
     build: Callable[[Operation], ast.expr]
+    open: bool = False  # takes keywords of any name
 
 
 @dataclass
@@ -158,6 +159,8 @@ def parse_signature(signature: str) -> tuple[tuple[tuple[str, Any], ...], str, i
     parameters: list[tuple[str, Any]] = []
     variadic, leading = "", 0
     for part in signature.split():
+        if part.startswith("**"):
+            continue
         if part.startswith("*"):
             variadic, leading = part[1:], len(parameters)
             continue
@@ -174,7 +177,7 @@ def row(
     def register(build: Callable[[Operation], ast.expr]) -> Callable[[Operation], ast.expr]:
         parameters, variadic, leading = parse_signature(signature)
         for name in names.split():
-            table[name] = Row(name, parameters, variadic, leading, layout, build)
+            table[name] = Row(name, parameters, variadic, leading, layout, build, "**" in signature)
         return build
 
     return register

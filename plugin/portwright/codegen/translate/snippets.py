@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
+from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPETS
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
 from portwright.codegen.translate.scatter import SNIPPETS as SCATTER_SNIPPETS
+from portwright.codegen.translate.transformer import IMPORTS as TRANSFORMER_IMPORTS
+from portwright.codegen.translate.transformer import NEEDS as TRANSFORMER_NEEDS
+from portwright.codegen.translate.transformer import SNIPPETS as TRANSFORMER_SNIPPETS
 from portwright.codegen.translate.windows import SNIPPETS as WINDOW_SNIPPETS
 
 WEIGHT_NORM = '''def with_weight_norm(layer, axis):
@@ -23,117 +28,6 @@ WEIGHT_NORM = '''def with_weight_norm(layer, axis):
     layer.parametrizations = {"weight": {"original0": lengths(direction), "original1": direction}}
     layer.__class__ = WeightNorm
     return layer
-'''
-
-RECURRENT = '''class Recurrent(nn.Module):
-    """Layers of a recurrent cell in one or both directions; the weights are named and laid out as in torch."""
-
-    gates = 1
-
-    def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, bidirectional=False):
-        super().__init__()
-        self.hidden_size, self.num_layers, self.batch_first = hidden_size, num_layers, batch_first
-        self.suffixes = ("", "_reverse") if bidirectional else ("",)
-        rows = self.gates * hidden_size
-        for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * len(self.suffixes)
-            for suffix in self.suffixes:
-                self[f"weight_ih_l{layer}{suffix}"] = mx.zeros((rows, width))
-                self[f"weight_hh_l{layer}{suffix}"] = mx.zeros((rows, hidden_size))
-                if bias:
-                    self[f"bias_ih_l{layer}{suffix}"] = mx.zeros((rows,))
-                    self[f"bias_hh_l{layer}{suffix}"] = mx.zeros((rows,))
-
-    def affine(self, kind, name, x):
-        y = x @ self[f"weight_{kind}_{name}"].T
-        return y + self[f"bias_{kind}_{name}"] if f"bias_{kind}_{name}" in self else y
-
-    def direction(self, x, name, state):
-        """One layer along (length, batch, width); every step's output, and the last state."""
-        given = self.affine("ih", name, x)
-        steps = range(x.shape[0])
-        outputs = [None] * x.shape[0]
-        for i in reversed(steps) if name.endswith("_reverse") else steps:
-            state = self.step(given[i], self.affine("hh", name, state[0]), state)
-            outputs[i] = state[0]
-        return mx.stack(outputs), state
-
-    def __call__(self, x, state=None):
-        x = x.swapaxes(0, 1) if self.batch_first else x
-        names = [f"l{layer}{suffix}" for layer in range(self.num_layers) for suffix in self.suffixes]
-        if state is None:
-            zeros = mx.zeros((len(names), x.shape[1], self.hidden_size), dtype=x.dtype)
-            state = (zeros,) * self.states
-        elif self.states == 1:
-            state = (state,)
-        last = []
-        for first in range(0, len(names), len(self.suffixes)):
-            both = []
-            for place in range(first, first + len(self.suffixes)):
-                output, end = self.direction(x, names[place], tuple(s[place] for s in state))
-                both.append(output)
-                last.append(end)
-            x = mx.concatenate(both, axis=-1)
-        ends = tuple(mx.stack([s[i] for s in last]) for i in range(self.states))
-        return x.swapaxes(0, 1) if self.batch_first else x, ends if self.states > 1 else ends[0]
-'''
-
-LSTM = """class LSTM(Recurrent):
-    gates, states = 4, 2
-
-    def step(self, given, kept, state):
-        i, f, g, o = mx.split(given + kept, 4, axis=-1)
-        cell = mx.sigmoid(f) * state[1] + mx.sigmoid(i) * mx.tanh(g)
-        return mx.sigmoid(o) * mx.tanh(cell), cell
-"""
-
-GRU = """class GRU(Recurrent):
-    gates, states = 3, 1
-
-    def step(self, given, kept, state):
-        (r, z, n), (kept_r, kept_z, kept_n) = mx.split(given, 3, axis=-1), mx.split(kept, 3, axis=-1)
-        z = mx.sigmoid(z + kept_z)
-        n = mx.tanh(n + mx.sigmoid(r + kept_r) * kept_n)
-        return ((1 - z) * n + z * state[0],)
-"""
-
-ATTENTION = '''class MultiheadAttention(nn.Module):
-    """Attention with its projections; gives the output and the weights, the mean over heads."""
-
-    def __init__(self, embed_dim, num_heads, bias=True, batch_first=False):
-        super().__init__()
-        self.num_heads, self.batch_first = num_heads, batch_first
-        self.in_proj_weight = mx.zeros((3 * embed_dim, embed_dim))
-        if bias:
-            self.in_proj_bias = mx.zeros((3 * embed_dim,))
-        self.out_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
-
-    def __call__(self, query, key, value, key_padding_mask=None, attn_mask=None):
-        weights = mx.split(self.in_proj_weight, 3)
-        biases = mx.split(self.in_proj_bias, 3) if "in_proj_bias" in self else (0, 0, 0)
-
-        def heads(x, weight, bias):
-            x = x if self.batch_first else x.swapaxes(0, 1)
-            x = x @ weight.T + bias
-            return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(0, 2, 1, 3)
-
-        q, k, v = (heads(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
-        scores = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-1, -2)
-
-        def masked(scores, mask):
-            if mask.dtype == mx.bool_:
-                return mx.where(mask, -mx.inf, scores)
-            return scores + mask
-
-        if attn_mask is not None:
-            mask = attn_mask if attn_mask.ndim == 2 else attn_mask.reshape(-1, self.num_heads, *attn_mask.shape[1:])
-            scores = masked(scores, mask)
-        if key_padding_mask is not None:
-            scores = masked(scores, key_padding_mask[:, None, None, :])
-        weights = mx.softmax(scores, axis=-1)
-        y = (weights @ v).transpose(0, 2, 1, 3).flatten(2)
-        y = self.out_proj(y if self.batch_first else y.swapaxes(0, 1))
-        return y, weights.mean(axis=1)
 '''
 
 PAD_BY_INDEX = '''def pad_by_index(x, widths, mode):
@@ -253,35 +147,42 @@ CEIL_POOL = '''class CeilAvgPool2d(nn.Module):
         return self.pool(mx.pad(x, pads)) / self.pool(inside)
 '''
 
-ZERO_PAD = '''class ZeroPad2d(nn.Module):
-    """Zeros around a channels-last picture: left, right, above and below, or one width for all."""
+ADAPTIVE_MAXIMUM = '''def adaptive_maximum(x, axes, sizes):
+    """The greatest value of as many windows along each axis as its size says; windows may overlap."""
+    for axis, size in zip(axes, sizes):
+        length = x.shape[axis]
+        if size is None or size == length:
+            continue
+        places, inputs = mx.arange(size)[:, None], mx.arange(length)
+        inside = (inputs >= places * length // size) & (inputs < -(-(places + 1) * length // size))
+        spread = mx.where(inside, mx.moveaxis(x, axis, -1)[..., None, :], -mx.inf)
+        x = mx.moveaxis(mx.max(spread, axis=-1).astype(x.dtype), -1, axis)
+    return x
+'''
 
-    def __init__(self, padding):
-        super().__init__()
-        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+BATCH_NORM_3D = '''class BatchNorm3d(nn.BatchNorm):
+    """Batch norm of a channels-last volume, which MLX takes as a picture."""
 
     def __call__(self, x):
-        left, right, above, below = self.padding
-        return mx.pad(x, [(0, 0), (above, below), (left, right), (0, 0)])
+        return super().__call__(x.flatten(1, -2)).reshape(x.shape)
 '''
 
 SNIPPETS = {
     **WINDOW_SNIPPETS,
+    **RECURRENT_SNIPPETS,
+    **TRANSFORMER_SNIPPETS,
     **SCATTER_SNIPPETS,
-    "ZeroPad2d": ZERO_PAD,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
-    "Recurrent": RECURRENT,
-    "LSTM": LSTM,
-    "GRU": GRU,
-    "MultiheadAttention": ATTENTION,
     "pad_by_index": PAD_BY_INDEX,
     "resample": RESIZE,
     "adaptive_average": ADAPTIVE_AVERAGE,
+    "adaptive_maximum": ADAPTIVE_MAXIMUM,
+    "BatchNorm3d": BATCH_NORM_3D,
 }
 # What a snippet needs before it.
-NEEDS = {"LSTM": ("Recurrent",), "GRU": ("Recurrent",), **SCATTER_NEEDS}
+NEEDS = {**RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
 # What a snippet imports.
-IMPORTS = {"resample": ("import math",)}
+IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS}

@@ -101,6 +101,8 @@ def in_reference_layout(
     for position, (own, array) in enumerate(given.items()):
         place = 0 if len(layouts) == 1 else int(own.partition(".")[0])  # of the result, or of the list that it is in
         layout = layouts[place] if place < len(layouts) else {}
+        if position >= len(names) and layout.get("optional"):
+            continue  # the reference makes it only where its caller asks for it
         name = names[position] if position < len(names) else f"extra {position}"
         perm = order_of(layout, array.ndim)
         found[name] = array.transpose(np.argsort(perm)) if perm is not None else array
