@@ -40,7 +40,7 @@ def load_class(reference: str) -> type[torch.nn.Module]:
 
 
 def reference_of_model_type(model_type: str) -> str:
-    """The base class that transformers maps a `model_type` to, as `transformers:Class`; by its module if not exported."""
+    """The base class that transformers maps a `model_type` to: `transformers:Class`, by its module if not exported."""
     import transformers
     from transformers.models.auto.configuration_auto import model_type_to_module_name
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
