@@ -120,6 +120,7 @@ def everything(job):
         "python": {name: tried(action) for name, action in through_python.items()},
         "native": {name: tried(action) for name, action in natively.items()},
         "allowed": tried(lambda: write(pathlib.Path(job["allowed"]) / "written")),
+        "weights": tried(lambda: read_natively(job["weights"])),
         "environment": dict(os.environ),
         "home": str(pathlib.Path.home()),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from ownrepo import CONFIG, OwnRepo
 from portwright.errors import ExitCode, PortError
 from portwright.records import ComponentSpec
 from portwright.remote import consent
+from portwright.stages.reference import check_left
 
 LEAVES_A_TRACE = "\nimport pathlib\npathlib.Path({file!r}).write_text('imported')\n"
 
@@ -90,6 +92,31 @@ def test_every_form_of_the_key_is_refused(table: object, named: list[str]) -> No
     assert consent.classes(config) == named
     with pytest.raises(PortError, match="auto_map"):
         consent.check_asked(spec(), config, "file:weights")
+
+
+def test_init_drafts_the_class_and_leaves_the_word_to_a_person(tmp_path: Path) -> None:
+    """The reference is the class in the source's own file, and the consent a comment."""
+    repo = OwnRepo(tmp_path / "repo")
+    (repo.path / "port.toml").unlink()
+    assert repo.run("portwright", "init", "file:weights").returncode == 0
+    text = (repo.path / "port.toml").read_text()
+
+    assert 'reference = "modeling_own:OwnModel"' in text
+    assert "# remote_code = true" in text
+    assert "auto_map" in repo.run("portwright", "plan").stderr
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_is_not_taken_over(tmp_path: Path, kind: str) -> None:
+    """A result that leads elsewhere is refused: what reads it is not isolated."""
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "golden" / "golden.json").write_text("{}")
+    check_left(tmp_path)
+    left = tmp_path / "golden" / "outputs.000.safetensors"
+    os.mkfifo(left) if kind == "pipe" else left.symlink_to(tmp_path)
+
+    with pytest.raises(PortError, match=r"outputs\.000\.safetensors"):
+        check_left(tmp_path)
 
 
 def test_a_library_s_class_is_ported_without_the_source_s_code() -> None:

@@ -29,12 +29,14 @@ def job(tmp_path: Path) -> Iterator[dict[str, Any]]:
     for name in ("home", "outside", "allowed"):
         (tmp_path / name).mkdir()
     (tmp_path / "home" / "token").write_text("hf_secret")
+    (tmp_path / "home" / "weights").write_text("an input of the job")
     for name in ("kept", "spare"):
         (tmp_path / "outside" / name).write_text("as it was")
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield {
             "port": server.getsockname()[1],
             "outside": str(tmp_path / "outside"),
+            "weights": str(tmp_path / "home" / "weights"),
             "secret": str(tmp_path / "home" / "token"),
             "allowed": str(tmp_path / "allowed"),
             "remote_code": {
@@ -96,7 +98,8 @@ def test_python_alone_refuses_all_that_goes_through_it(job: dict[str, Any]) -> N
 def test_the_kernel_alone_refuses_native_code(job: dict[str, Any], tmp_path: Path) -> None:
     """Network, programs, other processes and files are closed below Python."""
     code = "from pathlib import Path\nheld = kernel.no_network(), kernel.no_files("
-    code += f"[Path({job['allowed']!r})], [Path(p) for p in sys.path if p], Path({str(tmp_path / 'home')!r}))\n"
+    code += f"[Path({job['allowed']!r})], [Path(p) for p in [*sys.path, {job['weights']!r}] if p], "
+    code += f"Path({str(tmp_path / 'home')!r}))\n"
     program = f"import sys\nfrom portwright.remote import kernel\n{code}print(held)"
     probe = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     if probe.stdout.strip() != "(True, True)":
@@ -104,7 +107,7 @@ def test_the_kernel_alone_refuses_native_code(job: dict[str, Any], tmp_path: Pat
     found = layer(job, code)
 
     assert refused(found["native"]), found["native"]
-    assert found["allowed"] == "done"
+    assert found["allowed"] == found["weights"] == "done"
     assert sorted(p.name for p in Path(job["outside"]).iterdir()) == ["kept", "spare"]
 
 

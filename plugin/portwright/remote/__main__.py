@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def run(module: str, code: Path, writable: list[Path], held: str, job: dict[str,
 
 def installation() -> list[Path]:
     """Return where Python and its packages lie, which may be below the home folder."""
-    return [Path(path).resolve() for path in dict.fromkeys([*sys.path, sys.prefix, sys.base_prefix]) if path]
+    ours = str(Path(kernel.__file__).parents[1])  # an editable installation is found by a hook, not by sys.path
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    found = dict.fromkeys([*sys.path, sys.prefix, sys.base_prefix, ours, *libraries])
+    return [Path(path).resolve() for path in found if path]
 
 
 def describe(network: bool, files: bool) -> str:

@@ -53,7 +53,7 @@ def _map_self(user: int, group: int) -> None:
 
 def _interfaces() -> set[str]:
     """Name the network interfaces of this process's namespace."""
-    lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    lines = Path("/proc/self/net/dev").read_text(encoding="utf-8").splitlines()[2:]
     return {line.partition(":")[0].strip() for line in lines}
 
 

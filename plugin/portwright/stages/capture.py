@@ -12,7 +12,7 @@ from ..runtimes import left_out
 from ..workers import run_worker
 from .bind import NAMES
 from .context import Port, digest
-from .reference import inputs_of, isolated, reference_of
+from .reference import check_left, inputs_of, isolated, reference_of
 from .stage import Done, OnEvent, Stage
 
 TOKENIZER = "tokenizer.json"
@@ -70,6 +70,7 @@ def capture_stage(port: Port, component: ComponentSpec) -> Stage:
             job = {**job, **added, "out": str(only / "golden")}
         result = run_worker("portwright.verify.capture", job, on_event=on_event)
         if component.remote_code:
+            check_left(only)
             shutil.rmtree(golden, ignore_errors=True)
             (only / "golden").replace(golden)
         if result["weights"] == "rules":

@@ -13,7 +13,7 @@ from ..publish import publish_text
 from ..records import ComponentSpec
 from ..workers import run_worker
 from .context import Port, digest, read_json
-from .reference import inputs_of, isolated, reference_of
+from .reference import check_left, inputs_of, isolated, reference_of
 from .stage import Done, OnEvent, Stage
 
 _ENGINE = ("codegen", "reference")  # packages of ours on which the text of model.py depends
@@ -54,6 +54,8 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
             trace = only / "trace"
             job = {**job, **added, "out": str(trace)}
         run_worker("portwright.codegen.observe", job, on_event=on_event)
+        if component.remote_code:
+            check_left(trace.parent)
         licence = {"source": port.spec.source.text, "command": "doit port"}
         job = {
             "trace": str(trace.resolve()),

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from ..errors import PortError, Problem
 from ..records import ComponentSpec
 from ..remote import code, consent
 from .context import Port, digest, digest_text_file
@@ -60,6 +61,14 @@ def isolated(
         "home": str(Path.home()),
     }
     return {"remote_code": told, "path": None}, out
+
+
+def check_left(out: Path) -> None:
+    """Refuse what an isolated worker left, unless all of it is plain files: a link would be followed by us, who may."""
+    odd = [p for p in sorted(out.rglob("*")) if p.is_symlink() or not (p.is_file() or p.is_dir())]
+    if odd:
+        hint = "no worker of portwright makes one: read the source's code"
+        raise PortError([Problem(str(p), "the source's own code left something that is no file", hint) for p in odd])
 
 
 def _files(port: Port, component: ComponentSpec) -> dict[str, str]:
