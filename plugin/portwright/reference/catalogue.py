@@ -40,7 +40,6 @@ FORMS: dict[str, tuple[Maker, ...]] = {
         lambda m, s, g: picture(m, s, g, 32),
         lambda m, s, g: randn(g, s.batch, s.channels, 32, 32),
         flat_patches,
-        lambda m, s, g: flat_patches(m, s, g).unflatten(1, (s.channels, -1, patches(m)[2])),
         lambda m, s, g: video(m, s, g, "frames", number(m, "num_frames", "frames_per_clip", default=2)),
         lambda m, s, g: video(m, s, g, "channels", number(m, "num_frames", "frames_per_clip", default=2)),
         lambda m, s, g: randn(g, s.batch, 6, s.channels * patches(m)[1] * patches(m)[2]),
@@ -48,6 +47,7 @@ FORMS: dict[str, tuple[Maker, ...]] = {
         lambda m, s, g: picture(m, s, g, 64),
         lambda m, s, g: picture(m, s, g, 128),
         lambda m, s, g: randn(g, s.batch, s.channels, 224, 224),
+        lambda m, s, g: flat_patches(m, s, g).unflatten(1, (s.channels, -1, patches(m)[2])),
         lambda m, s, g: randn(g, s.batch, 1, s.height, s.width),
     ),
     "pixel_values_videos": (
