@@ -72,7 +72,8 @@ def patches(model: torch.nn.Module) -> tuple[int, int, int, int]:
     """Frames, height and width of a patch, and how many patches are merged along a side."""
     patch = pair(field(config_of(model), "patch_size", default=4) or 4)
     frames = number(model, "temporal_patch_size", "patch_temporal", default=1)
-    return frames, patch[0], patch[1], max(number(model, "spatial_merge_size", "merge_size", "merge_kernel_size", default=1), 1)
+    merge = number(model, "spatial_merge_size", "merge_size", "merge_kernel_size", default=1)
+    return frames, patch[0], patch[1], max(merge, 1)
 
 
 def grid(model: torch.nn.Module, s: Sizes, frames: int = 1) -> torch.Tensor:
