@@ -64,7 +64,7 @@ def is_name(node: ast.AST, name: str) -> bool:
 
 
 def ran(function: Function, value: ast.expr) -> bool:
-    return any(function.seen(n).n > 0 for n in ast.walk(value))
+    return any(function.seen(n).n > 0 for n in ast.walk(value) if isinstance(n, ast.expr))
 
 
 def stored_after(function: Function, names: set[str], line: int) -> bool:

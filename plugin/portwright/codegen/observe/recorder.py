@@ -235,12 +235,13 @@ class Recorder:
         """
         if isinstance(function, type):
             return self.stood_for(function, args, kwargs)
-        if getattr(function, "__name__", "") not in FACTORIES or not args or not is_config(args[0]):
+        config = args[0] if args else kwargs.get("config")
+        if getattr(function, "__name__", "") not in FACTORIES or not is_config(config):
             return None
         target = resolve(function)
         if target.function is not None and is_rewritten(target.function):
             return None
-        key = (target.cls, type(args[0]))
+        key = (target.cls, type(config))
         if key not in self.factories:
             made = function(*args, **kwargs)  # seen by nobody: only then is the class known
             self.factories[key] = type(made) if isinstance(made, torch.nn.Module) else None
