@@ -126,7 +126,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
             continue
         default, known = default_of(trace, holder.key, q)
         kind = type_of(trace, holder.key, q, default)
-        if not known:
+        if not known and is_always_saved(trace, holder.key, q):
             required.append(f"    {q}: {kind}")
         elif isinstance(default, (list, dict)):
             needs.add("field")
@@ -176,6 +176,11 @@ def saved_values(trace: Trace, key: str, name: str) -> list[Any]:
         return [s[name] for s in trace.configs[key].saved if name in s]
     configs = [{**m.config, **m.config.get("kwargs", {})} for m in trace.models]
     return [c[name] for c in configs if name in c]
+
+
+def is_always_saved(trace: Trace, key: str, name: str) -> bool:
+    """Whether each observed config of a class has a field; configs of parts may get one on the way."""
+    return not key or len(saved_values(trace, key, name)) in (0, len(trace.configs[key].saved))
 
 
 def type_of(trace: Trace, key: str, name: str, default: Any) -> str:

@@ -15,6 +15,7 @@ from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.supers import is_super_call, super_call
+from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.emit.units import holds_function, unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -98,6 +99,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         held = bool(scope.kinds(n.args[0]) & {"tensor", "module", "callable", "config", "output"})
         if seen.const and (held or callee.name != "isinstance"):
             return literal(seen.consts[0])
+    if callee.name == "get_text_config" and isinstance(n.func, ast.Attribute) and not (n.args or n.keywords):
+        return text_config(scope, n.func.value)[0]
     if callee.name == "len" and callee.module == "builtins":
         held_values = scope.expr(n.args[0])
         if isinstance(held_values, (ast.Tuple, ast.Dict)) and ast.unparse(held_values) in ("()", "{}"):

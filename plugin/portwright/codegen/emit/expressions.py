@@ -12,7 +12,7 @@ from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_last, transpose
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import loads, quote
 from portwright.codegen.runtime.caches import is_none_test
 
 
@@ -225,7 +225,14 @@ def plain_arms(scope: Scope, node: ast.IfExp) -> bool:
     other = node.orelse if True in truth else node.body
     if isinstance(other, ast.Constant) and other.value is None:
         return False
+    if any(is_unbound(scope, name) for name in loads(other)):
+        return False  # it reads what only code binds that never ran
     return all(isinstance(x, PLAIN_NODES) for x in ast.walk(other)) and "tensor" not in scope.kinds(node)
+
+
+def is_unbound(scope: Scope, name: str) -> bool:
+    """Whether a local name is bound by no code that ran."""
+    return name in scope.locals and name not in scope.params and not scope.reached_stores.get(name)
 
 
 @expression(ast.ListComp, ast.SetComp, ast.GeneratorExp)

@@ -38,13 +38,17 @@ SNIPPETS = {
         raise ValueError(f"activation function {name} is none of {list(functions)}")
     return functions[name.lower()]
 ''',
-    "make_causal_mask": '''def make_causal_mask(inputs_embeds, attention_mask=None, position_ids=None, window=None):
+    "make_causal_mask": '''def make_causal_mask(
+    inputs_embeds, attention_mask=None, position_ids=None, window=None, blocks=None
+):
     """An additive mask: a token sees itself and what precedes it (within the window), and no padding."""
     length = inputs_embeds.shape[1]
     distance = mx.arange(length)[:, None] - mx.arange(length)
     mask = (distance >= 0)[None, None]
     if window is not None:
         mask = mask & (distance < window)
+    if blocks is not None:  # tokens of one block see each other both ways
+        mask = mask | ((blocks[:, :, None] == blocks[:, None]) & (blocks >= 0)[..., None])[:, None]
     if attention_mask is not None:
         mask = mask & (attention_mask[:, None, None, :] != 0)
     elif position_ids is not None:
@@ -54,6 +58,18 @@ SNIPPETS = {
         mask = mask & (packed[:, None, :, None] == packed[:, None, None, :])
     dtype = inputs_embeds.dtype
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
+''',
+    "masks_by_kind": '''def masks_by_kind(
+    kinds, inputs_embeds, attention_mask=None, position_ids=None, window=None, blocks=None
+):
+    """The causal mask of each kind of layer."""
+    made = {}
+    for kind in set(kinds):
+        if kind not in ("full_attention", "sliding_attention"):
+            raise NotImplementedError(f"no mask for layers of the kind {kind}")
+        own = window if kind == "sliding_attention" else None
+        made[kind] = make_causal_mask(inputs_embeds, attention_mask, position_ids, own, blocks)
+    return made
 ''',
     "rotate": '''def rotate(x, freqs, scale, cache, traditional=False):
     """Rotate features by the positions that follow what the cache holds; those beyond the frequencies stay."""

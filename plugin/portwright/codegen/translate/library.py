@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.configs import config_demands, field_of
+from portwright.codegen.emit.configs import config_demands, field_of, holder, holds
+from portwright.codegen.emit.properties import is_saved
+from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.holes import HoleError
+from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
@@ -35,6 +37,8 @@ def bidirectional(op: Operation) -> ast.expr:
     if op.rank("attention_mask") != 2:
         raise HoleError("a padding mask that is not (batch, length)")
     made = quote("(1 - m[:, None, None, :].astype(x.dtype)) * mx.finfo(x.dtype).min", m=mask, x=op["inputs_embeds"])
+    if op.scope.program.compares_mask_shapes:
+        made = quote("mx.repeat(made, x.shape[1], axis=2)", made=made, x=op["inputs_embeds"])
     if "none" in op.kinds("attention_mask"):
         return quote("None if m is None else made", m=mask, made=made)
     return made
@@ -73,6 +77,34 @@ MASK = (
 )
 
 
+def check_plain(op: Operation) -> None:
+    """Raises HoleError for a causal mask with functions of its own, with a cache, or from a mask of four axes."""
+    for name in ("or_mask_function", "and_mask_function", "cache"):
+        if op.get(name) is not None and op.kinds(name) != {"none"}:
+            raise HoleError(f"a causal mask with {name}")
+    given = op.get("attention_mask") is not None and op.kinds("attention_mask") != {"none"}
+    if given and op.rank("attention_mask") != 2:
+        raise HoleError("a padding mask that is not (batch, length)")
+
+
+def give_masks(op: Operation, made: ast.Call) -> None:
+    """The arguments that masks and positions make: padding, packed sequences, blocks."""
+    if op.get("attention_mask") is not None:
+        made.args.append(op["attention_mask"])
+    if op.get("position_ids") is not None:
+        made.keywords.append(ast.keyword("position_ids", op["position_ids"]))
+    if op.get("block_sequence_ids") is not None and op.kinds("block_sequence_ids") != {"none"}:
+        made.keywords.append(ast.keyword("blocks", op["block_sequence_ids"]))
+
+
+def causal_only(op: Operation) -> list[Demand]:
+    """A config that says `is_causal=False` makes the library's causal masks bidirectional."""
+    if not holds(op.scope, op.raw["config"], "is_causal"):
+        return []
+    read = ast.unparse(ast.Attribute(holder(op.scope, op.raw["config"]), "is_causal", ast.Load()))
+    return [Demand("assume", Assumption(op.scope.where(op.node), "config.is_causal", True, "construction", read))]
+
+
 @row(
     "create_causal_mask create_sliding_window_causal_mask create_chunked_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS
 )
@@ -82,19 +114,13 @@ def causal(op: Operation) -> ast.expr:
         raise HoleError("a chunked mask with a cache")
     if is_cached(op.scope.program):
         return masks.causal(op)
-    for name in ("or_mask_function", "and_mask_function", "block_sequence_ids", "cache"):
-        if op.get(name) is not None and op.kinds(name) != {"none"}:
-            raise HoleError(f"a causal mask with {name}")
-    made = call("make_causal_mask", op["inputs_embeds"])
-    mask, positions = op.get("attention_mask"), op.get("position_ids")
-    if mask is not None:
-        if op.kinds("attention_mask") != {"none"} and op.rank("attention_mask") != 2:
-            raise HoleError("a padding mask that is not (batch, length)")
-        made.args.append(mask)
-    if positions is not None:
-        made.keywords.append(ast.keyword("position_ids", positions))
+    check_plain(op)
+    made = ask(call("make_causal_mask", op["inputs_embeds"]), *causal_only(op))
+    give_masks(op, made)
     if op.name == "create_chunked_causal_mask":
         size = config_value(op, "attention_chunk_size")
+        if op.get("block_sequence_ids") is not None:
+            raise HoleError("a chunked mask with blocks")
         chunked = ast.Call(quote("make_chunked_causal_mask"), [made.args[0], size, *made.args[1:]], made.keywords)
         return ask(chunked, Demand("snippet", "make_causal_mask"), Demand("snippet", "make_chunked_causal_mask"))
     if op.name == "create_sliding_window_causal_mask":
@@ -103,6 +129,33 @@ def causal(op: Operation) -> ast.expr:
     if not op.scope.program.compares_mask_shapes:
         return made  # one mask for all rows where there is no padding: it is added to scores of every batch
     return quote("mx.broadcast_to(m, (x.shape[0], 1, x.shape[1], x.shape[1]))", m=made, x=op["inputs_embeds"])
+
+
+@row("create_masks_for_generate", MASK.replace(" layer_idx=None allow_is_causal_skip=True", ""), table=LIBRARY_ROWS)
+def masks_by_kind(op: Operation) -> ast.expr:
+    """A mask for each kind of layer that the text part of a config names, or one for all."""
+    if is_cached(op.scope.program):
+        raise HoleError("masks of several kinds with a cache")
+    check_plain(op)
+    config, key = text_config(op.scope, op.raw["config"])
+    if is_field(op, key, "attention_chunk_size"):
+        raise HoleError("masks by kind of a config with chunked attention")
+    several = is_field(op, key, "layer_types")
+    made = call("masks_by_kind", field(config, key, "layer_types")) if several else call("make_causal_mask")
+    made.args.append(op["inputs_embeds"])
+    give_masks(op, made)
+    if is_field(op, key, "sliding_window"):
+        made.keywords.append(ast.keyword("window", field(config, key, "sliding_window")))
+    return ask(made, Demand("snippet", "masks_by_kind" if several else "make_causal_mask"))
+
+
+def is_field(op: Operation, key: str, name: str) -> bool:
+    return is_saved(op.scope.program.trace, key, name)
+
+
+def field(config: ast.expr, key: str, name: str) -> ast.expr:
+    """A field of the config whose class has this key."""
+    return ask(ast.Attribute(config, name, ast.Load()), Demand("config", name, key))
 
 
 @row(

@@ -183,6 +183,6 @@ SNIPPETS = {
     "BatchNorm3d": BATCH_NORM_3D,
 }
 # What a snippet needs before it.
-NEEDS = {**RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
+NEEDS = {**RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS, "masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
 IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS}
