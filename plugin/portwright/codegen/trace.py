@@ -49,6 +49,7 @@ class Seen:
     starred: frozenset[str] = frozenset()  # keywords that arrived by **
     tags: frozenset[str] = frozenset()  # layout: "" or "cl"
     element_tags: tuple[str, ...] = ()  # of a tuple's elements
+    element_layouts: tuple[str, ...] = ()  # of a result's elements: "cl", "*cl" for tuples of such, "mixed", or ""
     items: tuple[Plain, ...] = ()  # plain elements of the first tuple seen
 
     @property

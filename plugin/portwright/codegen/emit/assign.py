@@ -154,6 +154,9 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     }
     value = next((given[k] for k in ("value", "tensor", "param", "module") if k in given), None)
     title = scope.known(given["name"])
+    f = call.func
+    if value is not None and isinstance(f, ast.Attribute) and appends(scope, f.value, given["name"]):
+        return [ast.Expr(quote("xs.append(x)", xs=scope.expr(f.value), x=scope.expr(value)))]
     if value is not None and isinstance(given["name"], ast.JoinedStr) and not isinstance(title, ast.Constant):
         from portwright.codegen.emit.computed import write_computed
 
@@ -173,3 +176,17 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
         return [set_attribute(scope, title.value, translated)]
     attr = attribute_name(scope.program, classes, title.value)
     return [ast.Assign([ast.Attribute(scope.expr(holder), attr, ast.Store())], translated)]
+
+
+def appends(scope: Scope, holder: ast.expr, name: ast.expr) -> bool:
+    """Whether `xs.add_module(str(i), x)` adds to a list of modules at its end: names count from 0 in every instance."""
+    paths = scope.seen(holder).paths
+    bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if p in scope.program.modules}
+    if not paths or not bases or not bases <= {"ModuleList", "Sequential"}:
+        return False
+    counted = all(
+        scope.program.modules[p].children == tuple(map(str, range(len(scope.program.modules[p].children))))
+        for p in paths
+        if p in scope.program.modules
+    )
+    return counted and isinstance(name, ast.Call) and ast.unparse(name.func) == "str"

@@ -90,10 +90,37 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
         return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
     if isinstance(node, ast.Name) and node.id in scope.params:
         several = scope.facts.origins.get((scope.trace.fid, node.id), frozenset())
-        if several - {repr(c) for c in seen.consts}:
-            raise HoleError(f"a callable that {node.id} chooses, which comes from {sorted(several)}")
-        return []
+        return [a for given in sorted(several) for a in from_origin(scope, source, node, given)]
     return [Assumption(scope.where(source), text, True, "no")]
+
+
+def from_origin(scope: Scope, source: ast.expr, node: ast.Name, given: str) -> list[Assumption]:
+    """What one origin of a parameter takes for granted: a literal nothing, a config field that it stays as seen.
+
+    Raises HoleError for a literal that was not seen here, unless a test around keeps it out, and for unknown origins.
+    """
+    seen = scope.seen(node)
+    if given in {repr(c) for c in seen.consts} or (given == "None" and is_kept_out(scope, node)):
+        return []
+    if "self." in given and seen.consts and not seen.mixed:
+        right = (ast.Eq(), literal(seen.consts[0])) if seen.const else (ast.In(), literal(tuple(seen.consts)))
+        test = ast.Compare(ast.parse(given, mode="eval").body, [right[0]], [right[1]])
+        return [Assumption(scope.where(source), ast.unparse(source), True, "construction", ast.unparse(test))]
+    raise HoleError(f"a callable that {node.id} chooses, which comes from {given}")
+
+
+def is_kept_out(scope: Scope, node: ast.Name) -> bool:
+    """Whether a test around an expression lets None not reach it: `f(x) if x is not None else g`."""
+    inner: ast.AST = node
+    while inner in scope.function.parents:
+        outer = scope.function.parents[inner]
+        if isinstance(outer, (ast.IfExp, ast.If)) and inner is not outer.test:
+            text = ast.unparse(outer.test)
+            positive = inner is outer.body or (isinstance(outer.body, list) and inner in outer.body)
+            if text in ((node.id, f"{node.id} is not None") if positive else (f"{node.id} is None", f"not {node.id}")):
+                return True
+        inner = outer
+    return False
 
 
 def tested(scope: Scope, test: ast.expr, asked: bool = False) -> list[Assumption]:

@@ -7,14 +7,16 @@ from typing import Any
 
 from portwright.codegen.emit.chains import item
 from portwright.codegen.emit.choices import choices, chosen_keywords, key
+from portwright.codegen.emit.padding import named_padding, padded_layer, pads_itself
 from portwright.codegen.emit.scope import Scope, expanded_keywords
-from portwright.codegen.emit.units import bind, unit_call
+from portwright.codegen.emit.units import bind, from_keywords, unit_call
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import layer_of
+from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.quote import is_literal, literal, plain, quote
 from portwright.codegen.trace import Callee
-from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT, Constructor
+from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS, TRANSPARENT, Constructor
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 
 CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
@@ -46,11 +48,12 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
         return norm_layer(scope, n, callee, norm)
     if base in CONSTRUCTORS and not callee.fid:
         base, taken = row_of(scope, n, base)
-        arguments, keywords = torch_arguments(scope, n, base)
+        arguments, keywords = torch_arguments(scope, n, base, wraps=program.is_torch(callee.cls))
         if program.is_torch(callee.cls):
             made = ask(
                 ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords), *chosen_keywords(scope, n), *taken
             )
+            made = padded_layer(scope, n, base, made)
             carried = CONSTRUCTORS[base].snippet
             return ask(made, Demand("snippet", carried)) if carried else made
         own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
@@ -146,24 +149,31 @@ def as_list(node: ast.expr) -> ast.expr:
     return ast.List(node.elts, ast.Load()) if isinstance(node, ast.Tuple) else node
 
 
-def torch_arguments(scope: Scope, n: ast.Call, base: str) -> tuple[list[ast.expr], list[ast.keyword]]:
-    """The arguments of a torch layer's constructor, as the MLX layer takes them."""
+def torch_arguments(
+    scope: Scope, n: ast.Call, base: str, wraps: bool = False
+) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """The arguments of a torch layer's constructor, as the MLX layer takes them.
+
+    `wraps`: whoever asks puts around the layer what pads its input, so the padding is left out here.
+    """
     table = CONSTRUCTORS[base]
     given: dict[str, ast.expr] = dict(zip(table.parameters.split(), n.args, strict=False))
     for k in expanded_keywords(scope, n):
         if k.arg is None:
-            if not scope.seen(n).starred:
-                continue  # nothing ever arrived by it
-            raise HoleError(f"{base} with **arguments")
+            for name in sorted(scope.seen(n).starred):
+                given[name] = Translated(ast.Name(name, ast.Load()), from_keywords(scope, [k.value], name))
+            continue
         given[k.arg] = k.value
     if base == "Upsample" and "mode" in given:
         given["mode"] = scope.known(given["mode"]) or given["mode"]
-    taken = check_refused(scope, n, base, table, given)
+    own_padding = wraps and base in CONVOLUTIONS and pads_itself(scope, given)
+    honoured = {"padding_mode"} if own_padding else set()
+    taken = check_refused(scope, n, base, table, {k: v for k, v in given.items() if k not in honoured})
     positional = table.positional.split()
     arguments = [size(scope.expr(given[p]), base) for p in positional if p in given]
     keywords = []
     for name, mlx in table.keywords.items():
-        if name not in given:
+        if name not in given or (name == "padding" and own_padding):
             continue
         value = scope.expr(given[name]) if name != "activation" else activation_function(scope, given[name])
         taken += assumed_in(value) if is_literal(value) else ()
@@ -216,22 +226,6 @@ def upsample_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
     return [k for k in keywords if k.arg != "mode"]
 
 
-def named_padding(scope: Scope, given: dict[str, ast.expr]) -> ast.expr | None:
-    """`padding="valid"` is none; "same" is what keeps the length, where that is alike on both sides."""
-    title = plain(scope.known(given["padding"]))
-    if title == "valid":
-        return None
-    kernel, dilation = plain(scope.known(given["kernel_size"])), plain(scope.known(given.get("dilation", literal(1))))
-    if title != "same" or not isinstance(kernel, int) or not isinstance(dilation, int) or dilation * (kernel - 1) % 2:
-        raise HoleError(f"padding by the name {title}")
-    shown = scope.expr(given["kernel_size"])
-    if is_literal(shown):
-        return literal(dilation * (kernel - 1) // 2)
-    if dilation != 1:
-        raise HoleError("dilated padding by name")
-    return quote("k // 2", k=shown)
-
-
 def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
     """Without affine weights there is no bias either."""
     plain_affine = any(k.arg == "affine" for k in keywords)
@@ -268,6 +262,10 @@ def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr
     given = bind(scope, n, function, skip_self=True)
     width: ast.expr | None = None
     eps: ast.expr | None = None
+    if function.tree.args.vararg and given.star and scope.program.torch_base(callee.cls) in CONSTRUCTORS:
+        held = given.star[0]  # handed on to torch's own layer, which takes its width first
+        width = scope.expr(held) if set(scope.seen(held).consts) <= norm.widths else None
+        eps = scope.expr(given.named["eps"]) if "eps" in given.named else None
     for q in function.parameters[1:]:
         seen = function.trace.params.get(q)
         values = set(seen.consts) if seen is not None else set()

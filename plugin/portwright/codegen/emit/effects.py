@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.assign import register
+from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import torch_arguments
 from portwright.codegen.emit.scope import Scope
@@ -12,7 +12,7 @@ from portwright.codegen.emit.supers import is_super
 from portwright.codegen.emit.units import unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import plain, quote
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 # Calls that change no number of a port for inference: logging, checks, weight initialisation, hooks.
@@ -81,6 +81,9 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return register(scope, value)
     if names <= DROPPED or all(m.startswith(INITIALISERS) for m in modules):
         return []
+    if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3 and named_outright(scope, value):
+        holder, title, given = value.args
+        return assign_attribute(scope, ast.Attribute(holder, plain(scope.known(title)), ast.Store()), given)
     if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3:
         return write_computed(scope, value)
     if all(c.fid for c in seen.callees):
@@ -96,6 +99,11 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         if name in CONTAINER_CHANGES:
             return container_change(scope, value, f)
     raise HoleError(f"a call of {name} for its effect")
+
+
+def named_outright(scope: Scope, value: ast.Call) -> bool:
+    """Whether a call of `setattr` names an attribute by a literal."""
+    return isinstance(value.args[1], ast.Constant) and isinstance(value.args[1].value, str)
 
 
 def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:

@@ -9,7 +9,7 @@ from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import Assumption, HoleError
-from portwright.codegen.idioms.activations import function_of, layer_of
+from portwright.codegen.idioms.activations import carried, function_of, layer_of
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.quote import quote
 from portwright.codegen.runtime.tied import tied_call
@@ -41,7 +41,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         return scope.expr(n.args[0])
     function = function_of(scope.work.activations, scope.program, scope.seen(n.func).paths)
     if function is not None and len(n.args) == 1:
-        out = ast.Call(quote(function), [scope.expr(n.args[0])], [])
+        out = ast.Call(carried(quote(function), function), [scope.expr(n.args[0])], [])
         try:
             return assuming(out, choices(scope, n.func))
         except HoleError:
@@ -59,8 +59,8 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         return assuming(made, choices(scope, n.func))
     if all(scope.work.norm_of(c.cls) is not None for c in callees):
         return called(scope, n, wants_last=False)
-    bases -= TRANSPARENT  # an Identity in some instances passes on what it is given
-    if not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
+    bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if not is_elementwise(scope, p)}
+    if not bases or not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
         raise HoleError("no row for the layer " + ", ".join(sorted(c.name for c in callees)))
     if len(n.args) == 1 and not n.keywords and all(CONSTRUCTORS[b].elementwise for b in bases):
         return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])

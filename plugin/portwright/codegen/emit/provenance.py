@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import field_of, holder, holds
 from portwright.codegen.facts.record import assumed_in
-from portwright.codegen.quote import is_literal, literal
+from portwright.codegen.quote import is_literal, literal, plain
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
 
 PURE_CALLS = frozenset({"int", "float", "bool", "len", "str", "isinstance", "min", "max", "abs", "tuple", "list"})
 PURE_METHODS = frozenset({"startswith", "endswith", "lower", "upper", "strip", "split"})
+LITERAL_TYPES = {"str": str, "bool": bool, "int": int, "float": float, "list": list, "tuple": tuple, "dict": dict}
 DEPTH = 8
+COMBINATIONS = 64
 # Config fields that say how the library runs a model: a port without a cache gives the same numbers.
 RUN_FIELDS = frozenset({"use_cache"})
 
@@ -72,7 +74,42 @@ def compared(node: ast.Compare) -> ast.expr:
 def settled(scope: Scope, test: ast.expr) -> bool:
     """Whether a test cannot go another way, whatever the config."""
     found = rewritten(scope, test, 0)
-    return found is not None and isinstance(reduced(found), ast.Constant)
+    if found is not None and isinstance(reduced(found), ast.Constant):
+        return True
+    answers = {decided(scope, test, given) for given in given_literals(scope, test)}
+    return len(answers) == 1 and None not in answers
+
+
+def given_literals(scope: Scope, test: ast.expr) -> list[Mapping[str, ast.expr]]:
+    """Every combination of what call sites give for the parameters in a test, where they give several literals."""
+    out: list[Mapping[str, ast.expr]] = [{}]
+    for q in sorted({n.id for n in ast.walk(test) if isinstance(n, ast.Name)} & set(scope.params)):
+        origins = scope.facts.origins.get((scope.trace.fid, q), frozenset())
+        if scope.reached_stores.get(q) != 1 or not origins:
+            continue
+        trees = [ast.parse(text, mode="eval").body for text in sorted(origins) if text != "?"]
+        if len(trees) != len(origins) or not all(is_literal(t) for t in trees):
+            continue
+        out = [{**given, q: tree} for given in out for tree in trees]
+    return out if 1 < len(out) <= COMBINATIONS else []
+
+
+def decided(scope: Scope, test: ast.expr, given: Mapping[str, ast.expr]) -> bool | None:
+    """What a test says where its parameters have these values; None where that is not known."""
+    if isinstance(test, ast.Name) and test.id in given:
+        return bool(plain(given[test.id]))
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = decided(scope, test.operand, given)
+        return None if inner is None else not inner
+    if isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" and isinstance(test.args[0], ast.Name):
+        kind = ast.unparse(test.args[1])
+        if test.args[0].id in given and kind in LITERAL_TYPES and kind not in scope.locals:
+            return isinstance(plain(given[test.args[0].id]), LITERAL_TYPES[kind])
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        sides = [given.get(x.id, x) if isinstance(x, ast.Name) else x for x in (test.left, *test.comparators)]
+        made = reduced(ast.Compare(sides[0], test.ops, sides[1:]))
+        return bool(made.value) if isinstance(made, ast.Constant) else None
+    return None
 
 
 def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:

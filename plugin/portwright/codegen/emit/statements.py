@@ -7,15 +7,13 @@ from typing import cast
 
 from portwright.codegen.emit.assign import assign, own_copy, target
 from portwright.codegen.emit.effects import expression_statement
-from portwright.codegen.emit.parts import part
+from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
-from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.facts.returns import Result, returned_elements
+from portwright.codegen.facts.record import ask
+from portwright.codegen.facts.returns import returned_elements
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
-from portwright.codegen.layout import to_first
-from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 
@@ -349,7 +347,7 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         return [returned_parts(scope, value, result)]
     used = scope.work.used(fid)
     if elements is None:
-        return [pass_through(scope, cast(ast.Call, value), used)]
+        return pass_through(scope, cast(ast.Call, value), used, result)
     returned = [e for i, e in enumerate(elements) if i in used]
     out = [outward(scope, e) for e in returned]
     if scope.is_root_entry:
@@ -358,43 +356,3 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if len(out) == 1 and not several:  # the root keeps a list of tensors apart from a list of results
         return [ast.Return(out[0])]
     return [ast.Return(ast.Tuple(out, ast.Load()) if out else None)]
-
-
-def returned_parts(scope: Scope, value: ast.Name, result: Result) -> ast.Return:
-    """`return out` of a name that has one local name for each element."""
-    if value.id not in scope.parts:
-        raise HoleError(f"the result {value.id} is returned whole, and used otherwise")
-    if scope.is_public and "cl" in scope.seen(value).element_tags:
-        raise HoleError("a channels-last value inside a result that is returned whole")
-    out = [part(scope, value.id, i) for i in range(result.size) if i in scope.work.used(scope.trace.fid)]
-    if len(out) == 1:
-        return ast.Return(out[0])
-    return ast.Return(ast.Tuple(out, ast.Load()) if out else None)
-
-
-def outward(scope: Scope, value: ast.expr) -> ast.expr:
-    """A returned expression; the root gives the reference's own layout."""
-    translated = scope.expr(value)
-    if scope.is_public and "tensor" in scope.kinds(value) and scope.is_last(value):
-        return to_first(translated, scope.rank(value) or 0)
-    tags = set(scope.seen(value).element_tags)
-    if scope.is_public and "cl" in tags:
-        if tags != {"cl"}:
-            raise HoleError("a returned list of values in both layouts")
-        return quote("[mx.moveaxis(x, -1, 1) for x in xs]", xs=translated)
-    return translated
-
-
-def pass_through(scope: Scope, value: ast.Call, used: frozenset[int]) -> ast.Return:
-    """`return f(x)`: what is used of this function's result is used of f's."""
-    translated = scope.work.call(scope, value)
-    fids = [c.fid for c in scope.seen(value).callees]
-    if scope.is_public and any(gives_last(scope.work.scope(f)) for f in fids if not scope.is_outer(f)):
-        raise HoleError("a channels-last value inside a result that is handed on whole")
-    return ask(ast.Return(translated), *[Demand("used", f, i) for f in fids for i in used])
-
-
-def gives_last(scope: Scope) -> bool:
-    """Whether a function returns a channels-last value, alone or among others."""
-    returns = [s.value for s in ast.walk(scope.tree) if isinstance(s, ast.Return) and s.value is not None]
-    return any("cl" in scope.seen(x).tags for value in returns for x in ast.walk(value) if isinstance(x, ast.expr))

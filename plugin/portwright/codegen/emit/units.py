@@ -11,6 +11,7 @@ from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_first
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, plain
@@ -41,7 +42,13 @@ def bind(scope: Scope, n: ast.Call, callee: Function, skip_self: bool) -> Argume
             if index >= len(places) and a.vararg:
                 out.star.append(value)
                 continue
-            raise HoleError("*arguments of a rewritten function")
+            spread = spread_items(scope, value)
+            for place, item in zip(places[index:], spread, strict=False):
+                out.named[place] = item
+                out.positional.append(place)
+            if index != len(n.args) - 1 or len(spread) > len(places) - index:
+                raise HoleError("*arguments among others")
+            continue
         if index < len(places):
             out.named[places[index]] = value
             out.positional.append(places[index])
@@ -53,6 +60,16 @@ def bind(scope: Scope, n: ast.Call, callee: Function, skip_self: bool) -> Argume
         else:
             out.dynamic.append(k.value)
     return out
+
+
+def spread_items(scope: Scope, value: ast.Starred) -> list[ast.expr]:
+    """The items of `*xs`, one by one, where xs always holds as many."""
+    seen = scope.seen(value.value)
+    if len(seen.lens) != 1 or "cl" in seen.element_tags:
+        raise HoleError("*arguments of a rewritten function")
+    items = scope.expr(value.value)
+    count = range(next(iter(seen.lens)))
+    return [Translated(ast.Constant(i), ast.Subscript(items, ast.Constant(i), ast.Load())) for i in count]
 
 
 def unit_call(

@@ -9,6 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.program import Program
 from portwright.codegen.quote import quote
 from portwright.codegen.ramp import RAMP
@@ -33,6 +34,9 @@ KNOWN = (
     ("nn.leaky_relu", "nn.LeakyReLU()", nn.leaky_relu),
     ("nn.selu", "nn.SELU()", nn.selu),
     ("nn.softsign", "nn.Softsign()", nn.softsign),
+    ("nn.log_sigmoid", "nn.LogSigmoid()", nn.log_sigmoid),
+    ("nn.hard_tanh", "nn.HardTanh()", nn.hard_tanh),
+    ("hard_sigmoid", "HardSigmoid()", lambda x: mx.clip(x / 6 + 0.5, 0.0, 1.0)),
 )  # fmt: skip
 
 
@@ -63,4 +67,9 @@ def function_of(known: Mapping[str, tuple[str, str]], program: Program, paths: I
 
 def layer_of(known: Mapping[str, tuple[str, str]], program: Program, paths: Iterable[str]) -> ast.expr | None:
     both = common(known, program, paths)
-    return quote(both[1]) if both is not None else None
+    return carried(quote(both[1]), both[1].partition("(")[0]) if both is not None else None
+
+
+def carried(node: ast.expr, name: str) -> ast.expr:
+    """The node; with a demand for its text where the port has to carry it."""
+    return node if name.startswith(("nn.", "mx.")) else ask(node, Demand("snippet", name))

@@ -95,6 +95,13 @@ def parts(function: Any, result: Any) -> tuple[Any, ...]:
     return result if parted else (result,)
 
 
+def inherit(part: Any, inputs: tuple[Any, ...]) -> None:
+    """A part of a tensor is held as the whole is: whoever made the whole made it."""
+    whole = next((t for t in tensors_in(inputs) if hasattr(t, MADE_BY) and t.ndim == part.ndim), None)
+    if whole is not None and not hasattr(part, MADE_BY):
+        setattr(part, MADE_BY, getattr(whole, MADE_BY))
+
+
 def behind(function: Any, inputs: tuple[Any, ...], result: Any) -> set[tuple[str, int]]:
     """The makers of a function's inputs, where it keeps the layout and its result is held channels-last."""
     name = getattr(function, "__name__", "")

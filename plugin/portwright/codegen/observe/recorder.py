@@ -205,7 +205,10 @@ class Recorder:
         if isinstance(function, types.BuiltinFunctionType) or not isinstance(function, (torch.nn.Module, type)):
             inputs = (*args, *kwargs.values(), getattr(function, "__self__", None))
             for made in layouts.parts(function, result):
+                layouts.inherit(made, inputs if made is not result else ())
                 self.mark(here, number, made, inputs)
+        elif isinstance(function, torch.nn.Module) and not callee.fid and isinstance(result, torch.Tensor):
+            self.mark_layer(here, number, function, args, result)
         if resolve(function).torch:
             self.behind |= layouts.behind(function, (*args, getattr(function, "__self__", None)), result)
         for tensor, version in before:
@@ -326,6 +329,20 @@ class Recorder:
         setattr(value, layouts.MADE_BY, key)
         if key in self.promoted and not getattr(value, layouts.TAG, ""):
             setattr(value, layouts.TAG, "cl")
+
+    def mark_layer(
+        self, here: Context, number: int, layer: torch.nn.Module, args: tuple[Any, ...], result: torch.Tensor
+    ) -> None:
+        """The result of a layer: one without weights that keeps its input's shape keeps its layout, and its maker."""
+        given = args[0] if args else None
+        alike = isinstance(given, torch.Tensor) and given.shape == result.shape
+        keeps = alike and next(layer.parameters(), None) is None
+        if keeps and not hasattr(result, layouts.MADE_BY):
+            maker = getattr(given, layouts.MADE_BY, None)
+            if maker is not None:
+                setattr(result, layouts.MADE_BY, maker)
+        elif not keeps:
+            self.mark(here, number, result, args)
 
     def undecided(self) -> set[tuple[str, int]]:
         """Makers of values that met channels-last ones of their rank at one expression.

@@ -11,6 +11,7 @@ import torch
 from portwright.codegen.observe.resolve import class_key
 from portwright.codegen.trace import Callee, Seen
 
+MANY_ELEMENTS = 64  # of a result whose layouts are kept
 MANY = 8  # distinct plain values kept per expression
 PLAIN = (bool, int, float, str)
 CACHE_FIELDS = frozenset({"past_key_values", "cache", "cache_params"})
@@ -29,6 +30,16 @@ def layout_tag(value: torch.Tensor) -> str:
     return getattr(value, "_portwright_layout", "")
 
 
+def element_layout(value: Any) -> str:
+    """How a result's element is held: "cl", "*cl" for a tuple of such tensors, "" for anything else, "-" for None."""
+    if isinstance(value, torch.Tensor):
+        return layout_tag(value)
+    if isinstance(value, (tuple, list)):
+        inner = {element_layout(x) for x in value} - {"-"}
+        return "" if inner <= {""} else f"*{inner.pop()}" if len(inner) == 1 else "mixed"
+    return "-" if value is None else ""
+
+
 class Seeing:
     """The mutable side of `Seen`, in the observing process only."""
 
@@ -37,6 +48,7 @@ class Seeing:
         "configs",
         "consts",
         "dtypes",
+        "element_layouts",
         "element_tags",
         "fields",
         "involved",
@@ -79,6 +91,7 @@ class Seeing:
         self.starred: set[str] = set()
         self.tags: set[str] = set()
         self.element_tags: tuple[str, ...] | None = None
+        self.element_layouts: tuple[str, ...] | None = None
         self.items: tuple[Any, ...] | None = None
         self.tagged_ranks: set[int] = set()
         self.untagged: set[tuple[int, tuple[str, int]]] = set()  # rank, and the expression that made it
@@ -170,6 +183,18 @@ class Seeing:
                     self.see_layout(x)
         tags = tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value)
         self.merge_element_tags(tags)
+        if len(value) <= MANY_ELEMENTS:
+            self.merge_element_layouts(tuple(map(element_layout, value)))
+
+    def merge_element_layouts(self, layouts: tuple[str, ...] | None) -> None:
+        held = self.element_layouts
+        if held is None or layouts is None or held == layouts:
+            self.element_layouts = layouts if held is None else held
+        elif len(held) == len(layouts):
+            pairs = zip(held, layouts, strict=True)
+            self.element_layouts = tuple(a if b in (a, "-") else b if a == "-" else "mixed" for a, b in pairs)
+        else:
+            self.element_layouts = ("mixed",) * max(len(held), len(layouts))
 
     def merge_element_tags(self, tags: tuple[str, ...] | None) -> None:
         if self.element_tags is None or tags is None:
@@ -197,6 +222,7 @@ class Seeing:
             getattr(self, name).update(getattr(other, name))
         self.fields = other.fields or self.fields
         self.merge_element_tags(other.element_tags)
+        self.merge_element_layouts(other.element_layouts)
         if self.items is None:
             self.items = other.items
 
@@ -222,5 +248,6 @@ class Seeing:
             starred=frozenset(self.starred),
             tags=frozenset(self.tags),
             element_tags=self.element_tags or (),
+            element_layouts=self.element_layouts or () if set(self.element_layouts or ()) - {"", "-"} else (),
             items=self.items or (),
         )

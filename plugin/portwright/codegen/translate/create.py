@@ -100,6 +100,27 @@ def tensor(op: Operation) -> ast.expr:
     return call("mx.array", op["data"], dtype=dtype_of(op))
 
 
+TYPED = {
+    "Tensor": "float32",
+    "FloatTensor": "float32",
+    "LongTensor": "int32",
+    "IntTensor": "int32",
+    "BoolTensor": "bool_",
+}
+
+
+@row("Tensor FloatTensor LongTensor IntTensor BoolTensor", "data")
+def typed_tensor(op: Operation) -> ast.expr:
+    """`torch.Tensor([...])`; of a number it would be memory that nothing has written."""
+    kinds = op.kinds("data")
+    if not kinds or kinds & {"int", "float", "size", "none"}:
+        raise HoleError(f"{op.name} that is not made of given numbers")
+    dtype = quote(f"mx.{TYPED[op.name]}")
+    if kinds == {"tensor"}:
+        return quote("x.astype(d)", x=op["data"], d=dtype)
+    return call("mx.array", op["data"], dtype=dtype)
+
+
 @row("new_tensor", "input data dtype=None")
 def new_tensor(op: Operation) -> ast.expr:
     return call("mx.array", op["data"], dtype=dtype_of(op) or quote("x.dtype", x=op["input"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
+from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
 from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
 from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPETS
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
@@ -169,6 +171,7 @@ BATCH_NORM_3D = '''class BatchNorm3d(nn.BatchNorm):
 
 SNIPPETS = {
     **WINDOW_SNIPPETS,
+    **CARRIED_SNIPPETS,
     **RECURRENT_SNIPPETS,
     **TRANSFORMER_SNIPPETS,
     **SCATTER_SNIPPETS,
@@ -183,6 +186,7 @@ SNIPPETS = {
     "BatchNorm3d": BATCH_NORM_3D,
 }
 # What a snippet needs before it.
-NEEDS = {**RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS, "masks_by_kind": ("make_causal_mask",)}
+NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
+NEEDS |= {"masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
 IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS}
