@@ -14,6 +14,7 @@ from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
 from portwright.codegen.holes import HoleError, marker, raise_error, raising
+from portwright.codegen.layout import to_first
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 

@@ -13,6 +13,14 @@ from portwright.codegen.translate.registry import Layout, Operation, row
 
 @row("pad", "input pad mode='constant' value=None", Layout.AWARE)
 def pad(op: Operation) -> ast.expr:
+    """Padding in the input's layout; the result may have to be held in another."""
+    made = padding_of(op)
+    if op.is_last() == op.scope.is_last(op.node):
+        return made
+    return outward(op, made) if op.is_last() else to_last(made, op.rank())
+
+
+def padding_of(op: Operation) -> ast.expr:
     """torch gives pairs from the last axis backwards; MLX one pair per axis."""
     mode = op.value("mode", "constant")
     if mode not in ("constant", "replicate", "reflect", "circular"):
