@@ -39,6 +39,15 @@ def nested_sequential(layers, x):
     return x
 
 
+def hard_sigmoid(x):
+    return mx.clip(x / 6 + 0.5, 0.0, 1.0)
+
+
+class HardSigmoid(nn.Module):
+    def __call__(self, x):
+        return hard_sigmoid(x)
+
+
 def adaptive_maximum(x, axes, sizes):
     """The greatest value of as many windows along each axis as its size says; windows may overlap."""
     for axis, size in zip(axes, sizes):
@@ -80,7 +89,7 @@ class Squeeze(nn.Module):
             act,
             nn.Conv2d(width // reduction, width, 1),
             act,
-            lambda x: mx.clip(x / 6 + 0.5, 0.0, 1.0),
+            HardSigmoid(),
         ]
 
     def __call__(self, x):
