@@ -165,7 +165,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "meshgrid": ("torch.meshgrid(x, y, indexing='ij')[0]", {"x": (3,), "y": (4,)}),
     "broadcast_tensors": ("torch.broadcast_tensors(x, y)[0] + y", {"x": (1, 4), "y": (3, 4)}),
     # create
-    "arange": ("x + torch.arange(1, 9, 2)", {"x": (2, 4)}),
+    "arange": (
+        "x[:, : i.max() * 0 + 4] + torch.arange(1, 9, 2) + torch.arange(i.max() * 0 + 4)",
+        {"x": (2, 4), "i": (3,)},
+    ),
     "linspace": ("x + torch.linspace(0, 1, 4)", {"x": (2, 4)}),
     "zeros ones empty": ("x + torch.ones(2, 4) + torch.zeros((4,))", {"x": (2, 4)}),
     "new_zeros new_ones new_empty": ("x + x.new_ones(2, 4) + x.new_zeros((4,))", {"x": (2, 4)}),

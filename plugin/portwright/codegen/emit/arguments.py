@@ -23,7 +23,8 @@ from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
 ADDS_OUTPUTS = ("output_attentions", "output_hidden_states", "output_router_logits")
-UNSET = frozenset({FIELD})  # fields that a library saves only where they are set
+# Fields that a library's shared functions ask for and that it saves only where they are set, with what they then are.
+UNSET: Mapping[str, Any] = {FIELD: None, "is_causal": True}
 FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "{title}":
@@ -167,7 +168,7 @@ def default_of(trace: Trace, key: str, name: str) -> tuple[Any, bool]:
     if name in defaults:
         value = defaults[name]
         return (value, True) if isinstance(value, (bool, int, float, str, type(None), list, dict)) else (None, False)
-    return None, name in UNSET
+    return UNSET.get(name), name in UNSET
 
 
 def saved_values(trace: Trace, key: str, name: str) -> list[Any]:

@@ -266,6 +266,7 @@ def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr
         held = given.star[0]  # handed on to torch's own layer, which takes its width first
         width = scope.expr(held) if set(scope.seen(held).consts) <= norm.widths else None
         eps = scope.expr(given.named["eps"]) if "eps" in given.named else None
+    others: list[str] = []
     for q in function.parameters[1:]:
         seen = function.trace.params.get(q)
         values = set(seen.consts) if seen is not None else set()
@@ -273,10 +274,13 @@ def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr
             width = scope.expr(given.named[q])
         elif any(isinstance(v, float) for v in values) and values <= norm.epsilons:
             eps = scope.expr(given.named[q]) if q in given.named else literal(function.trace.defaults.get(q))
+        else:
+            others.append(q)
     if width is None:
         raise HoleError(f"the width of {callee.name}")
     if eps is None:
         if len(norm.epsilons) != 1:
             raise HoleError(f"the eps of {callee.name}")
         eps = literal(next(iter(norm.epsilons)))
-    return ast.Call(quote(f"nn.{norm.layer}"), [width], [ast.keyword("eps", eps)])
+    made = ast.Call(quote(f"nn.{norm.layer}"), [width], [ast.keyword("eps", eps)])
+    return ask(made, *assumed(scope, n, given.named, *others))

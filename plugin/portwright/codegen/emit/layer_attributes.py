@@ -63,14 +63,18 @@ LAYER_ATTRIBUTES = {
 }
 
 
+GEOMETRY = ("stride", "padding", "dilation")  # of convolutions: tuples in torch, in one dimension numbers in MLX
+SETTINGS = frozenset({*LAYER_ATTRIBUTES, *GEOMETRY})
+
+
 def torch_layer_attribute(scope: Scope, node: ast.Attribute, classes: Iterable[str]) -> ast.expr:
     """`layer.in_features` and the like, from what the MLX layer keeps."""
     found = LAYER_ATTRIBUTES.get(node.attr)
     base = {scope.program.torch_base(c) for c in classes}
     if found is not None:
         return quote(found, x=scope.expr(node.value))
-    if node.attr in ("stride", "padding", "dilation") and base <= {"Conv2d", "Conv3d"}:
+    if node.attr in GEOMETRY and base <= {"Conv2d", "Conv3d"}:
         return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
-    if node.attr in ("stride", "padding", "dilation") and base and base <= {"Conv1d", "ConvTranspose1d"}:
+    if node.attr in GEOMETRY and base and base <= {"Conv1d", "ConvTranspose1d"}:
         return quote(f"(x.{node.attr},)", x=scope.expr(node.value))
     raise HoleError(f"the attribute {node.attr} of a torch layer")

@@ -12,7 +12,7 @@ import mlx.nn as nn
 
 from portwright.codegen.emit.configs import config_demands, config_keys
 from portwright.codegen.emit.layer_attributes import (
-    LAYER_ATTRIBUTES,
+    SETTINGS,
     bias_demands,
     convolution_weight,
     is_layer_setting,
@@ -310,7 +310,7 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     torch_owned = [c for c in classes if scope.program.is_torch(c) and scope.program.is_module(c)]
     if torch_owned and node.attr not in SHARED_ATTRIBUTES and "module" not in seen.kinds:
         return torch_layer_attribute(scope, node, classes)
-    if node.attr in LAYER_ATTRIBUTES and is_layer_setting(scope, classes, node.attr):
+    if node.attr in SETTINGS and is_layer_setting(scope, classes, node.attr):
         return torch_layer_attribute(scope, node, classes)
     if (
         seen.const

@@ -49,7 +49,20 @@ def result_variables(scope: Scope) -> dict[str, tuple[str, ...]]:
             if not (index or isinstance(parent, ast.Attribute)):
                 found.pop(node.id)
     fixed = scope.entry_literals  # a parameter that starts from a literal holds nothing else
-    return {n: f for n, f in found.items() if stores[n] + (n in fixed) == scope.reached_stores.get(n)}
+    return {n: f for n, f in found.items() if stores[n] == binds(scope, n) and (n not in scope.params or n in fixed)}
+
+
+def binds(scope: Scope, name: str) -> int:
+    """In how many places a name is bound; assignments that no run reached are left out."""
+    nodes = scope.function.nodes
+    idle = [s.targets[0] for s in nodes if isinstance(s, ast.Assign) and not ran(scope, s.value)]
+    return sum(
+        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) and n not in idle for n in nodes
+    )
+
+
+def ran(scope: Scope, value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) or any(scope.seen(n).n for n in ast.walk(value))
 
 
 def element_mark(scope: Scope, node: ast.expr, fids: tuple[str, ...], key: int | str) -> ast.expr:

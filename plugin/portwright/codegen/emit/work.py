@@ -92,6 +92,11 @@ class Work:
             return frozenset(range(result.size))
         return used - {ALL}
 
+    def is_single(self, fid: str) -> bool:
+        """Whether a function gives a tuple of one, which somebody uses as a whole."""
+        result = self.results.get(fid)
+        return result is not None and result.size == 1 and ALL in self.facts.used.get(fid, frozenset())
+
     def kept(self, fid: str) -> list[str]:
         """The parameters that a function still has."""
         if fid in self.done:
@@ -171,7 +176,7 @@ class Work:
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
         finished.demands = [*demands_in(body), *unpack_demands(body), *dict.fromkeys(scope.relied)]
         settle_holes(scope, body, finished)
-        body = without_markers(narrowed(body, self.used), finished)
+        body = without_markers(narrowed(body, self.used, self.is_single), finished)
         body = without_unread(without_copies(swept(folded(body))))
         body = renamed(scope, with_cached_attention(scope, body))
         finished.body = body

@@ -10,9 +10,9 @@ from portwright.codegen.quote import loads
 Used = Callable[[str], frozenset[int]]
 
 
-def narrowed(body: list[ast.stmt], used: Used) -> list[ast.stmt]:
-    """Replace element marks and narrow unpackings."""
-    visitor = _Narrow(used, live_after(body))
+def narrowed(body: list[ast.stmt], used: Used, is_single: Callable[[str], bool]) -> list[ast.stmt]:
+    """Replace element marks and narrow unpackings; a tuple of one stays a tuple where it is used as a whole."""
+    visitor = _Narrow(used, is_single, live_after(body))
     return [visitor.visit(s) for s in body]
 
 
@@ -22,8 +22,9 @@ def live_after(body: Sequence[ast.stmt]) -> set[str]:
 
 
 class _Narrow(ast.NodeTransformer):
-    def __init__(self, used: Used, live: set[str]) -> None:
+    def __init__(self, used: Used, is_single: Callable[[str], bool], live: set[str]) -> None:
         self.used = used
+        self.is_single = is_single
         self.live = live
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -33,7 +34,7 @@ class _Narrow(ast.NodeTransformer):
         fids, index = node.element
         elements = sorted(self.used(fids[0]))
         demands = getattr(node, "demands", ())
-        if len(elements) <= 1:
+        if len(elements) <= 1 and not self.is_single(fids[0]):
             node.value.demands = (*getattr(node.value, "demands", ()), *demands)  # type: ignore[attr-defined]
             return node.value
         node.slice = ast.Constant(elements.index(index) if index in elements else index)
@@ -52,7 +53,7 @@ class _Narrow(ast.NodeTransformer):
             return node
         parts = [target.elts[i] for i in elements]
         del node.unpacks
-        if len(parts) == 1:
+        if len(parts) == 1 and not self.is_single(fids[0]):
             node.targets = [parts[0]]
         else:
             node.targets = [ast.Tuple([self.shown(p) for p in parts], ast.Store())]

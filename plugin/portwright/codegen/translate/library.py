@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
-from portwright.codegen.emit.configs import config_demands, field_of, holder, holds
+from portwright.codegen.emit.configs import HOLDER, config_demands, config_keys, field_of, title
 from portwright.codegen.emit.properties import is_saved
 from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.facts.record import Demand, ask
@@ -97,12 +98,20 @@ def give_masks(op: Operation, made: ast.Call) -> None:
         made.keywords.append(ast.keyword("blocks", op["block_sequence_ids"]))
 
 
-def causal_only(op: Operation) -> list[Demand]:
-    """A config that says `is_causal=False` makes the library's causal masks bidirectional."""
-    if not holds(op.scope, op.raw["config"], "is_causal"):
-        return []
-    read = ast.unparse(ast.Attribute(holder(op.scope, op.raw["config"]), "is_causal", ast.Load()))
-    return [Demand("assume", Assumption(op.scope.where(op.node), "config.is_causal", True, "construction", read))]
+def causal_only(op: Operation, keys: Iterable[str]) -> list[Demand]:
+    """A config that says `is_causal=False`, even one without such a field, makes the library's masks bidirectional."""
+    trace = op.scope.program.trace
+    found = []
+    for key in keys:
+        held = trace.configs.get(key)
+        saved = held.saved if held is not None else tuple(m.config for m in trace.models)
+        defaults = held.defaults if held is not None else trace.config_defaults
+        if not all(s.get("is_causal", defaults.get("is_causal", True)) for s in saved):
+            raise HoleError("a causal mask that its config makes bidirectional")
+        check = f"{HOLDER}__{title(trace, key)}.is_causal" if key else f"{HOLDER}.is_causal"
+        where = op.scope.where(op.node)
+        found.append(Demand("assume", Assumption(where, "config.is_causal", True, "construction", check)))
+    return found
 
 
 @row(
@@ -110,12 +119,13 @@ def causal_only(op: Operation) -> list[Demand]:
 )
 def causal(op: Operation) -> ast.expr:
     """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
+    op.assumed += causal_only(op, config_keys(op.scope, op.raw["config"]))
     if is_cached(op.scope.program) and op.name == "create_chunked_causal_mask":
         raise HoleError("a chunked mask with a cache")
     if is_cached(op.scope.program):
         return masks.causal(op)
     check_plain(op)
-    made = ask(call("make_causal_mask", op["inputs_embeds"]), *causal_only(op))
+    made = call("make_causal_mask", op["inputs_embeds"])
     give_masks(op, made)
     if op.name == "create_chunked_causal_mask":
         size = config_value(op, "attention_chunk_size")
@@ -138,6 +148,7 @@ def masks_by_kind(op: Operation) -> ast.expr:
         raise HoleError("masks of several kinds with a cache")
     check_plain(op)
     config, key = text_config(op.scope, op.raw["config"])
+    op.assumed += causal_only(op, (key,))
     if is_field(op, key, "attention_chunk_size"):
         raise HoleError("masks by kind of a config with chunked attention")
     several = is_field(op, key, "layer_types")
