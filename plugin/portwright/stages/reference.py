@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -58,7 +59,7 @@ def isolated(
         "files": files,
         "writable": [str(out)],
         "readable": sorted(str(path.resolve()) for path in reading),
-        "home": str(Path.home()),
+        "home": os.environ.get("HOME", ""),  # a user without an entry in the password file may have none
     }
     return {"remote_code": told, "path": None}, out
 
