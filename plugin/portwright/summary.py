@@ -63,10 +63,13 @@ class Summary:
         return [judged for judged in self.proof.judged if judged.verdict is None]
 
     def problems(self) -> list[Problem]:
-        """Return what keeps this port from being proved: failed checks, open holes, checks that were not run."""
+        """Return what keeps this port from being proved: open holes first, since they fail the checks that follow."""
         from .evidence import recorded_only
 
-        found = [
+        hint = "translate the quoted source by hand in model.py, then `doit port`"
+        said = "is a hole: codegen could not translate it"
+        found = [Problem(self.port, f"{where} {said}", hint) for where in self.holes]
+        found += [
             Problem(
                 self.port,
                 f"{j.check} on {j.device}: {j.verdict.why}" + _detail(self.details.get(j.check)),
@@ -80,9 +83,7 @@ class Summary:
             for j in self.not_run()
             if not recorded_only(j.check)
         ]
-        hint = "translate the quoted source by hand in model.py, then `doit port`"
-        said = "is a hole: codegen could not translate it"
-        return found + [Problem(self.port, f"{where} {said}", hint) for where in self.holes]
+        return found
 
     def as_text(self, colour: bool = False) -> str:
         """Return the table that people see; figures are measured against tolerance."""

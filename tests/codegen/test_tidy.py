@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 
 import pytest
+from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
+from portwright.codegen.tidy.overwritten import without_overwritten
+from portwright.codegen.tidy.own_config import without_own_config
 from portwright.codegen.tidy.unread import without_unread
 
 
@@ -30,6 +33,12 @@ def through(change, text: str) -> str:
         ("a = 'cpu' == 'npu'\nif a:\n    b()\nc()", "c()"),
         ("a = None is None\nfor x in y:\n    a = f(x)\ng(a)", "a = True\nfor x in y:\n    a = f(x)\ng(a)"),
         ("y = 1 is 2", "y = 1 is 2"),
+        ("if isinstance((m := None), dict):\n    a()\nm = b()", "m = None\nm = b()"),
+        ("if isinstance(m, dict):\n    a()", "if isinstance(m, dict):\n    a()"),
+        ("if isinstance(None, Kind):\n    a()", "if isinstance(None, Kind):\n    a()"),
+        ("y = x is None or x is None", "y = x is None"),
+        ("y = x or f() or x or x", "y = x or f() or x"),  # as a value, the last of them counts
+        ("y = f() or f()", "y = f() or f()"),
     ],
 )
 def test_constant_tests_are_decided(before: str, after: str) -> None:
@@ -50,3 +59,63 @@ def test_constant_tests_are_decided(before: str, after: str) -> None:
 def test_unread_loop_variables_are_blank(before: str, after: str) -> None:
     """Only a variable that nothing reads, inside the loop or after it, loses its name."""
     assert through(without_unread, before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("c = None\nc = f(d)\nreturn c", "c = f(d)\nreturn c"),
+        ("c = None\nc += f(d)\nreturn c", "c = None\nc += f(d)\nreturn c"),
+        ("c = 0\nfor x in xs:\n    c += x\nreturn c", "c = 0\nfor x in xs:\n    c += x\nreturn c"),
+        ("c = None\nif b:\n    c = f()\nreturn c", "c = None\nif b:\n    c = f()\nreturn c"),
+        ("c = f(c)\nc = g(d)", "c = f(c)\nc = g(d)"),  # a call may do more than give a value
+        ("f(c)\nc = None\nreturn d", "f(c)\nreturn d"),
+        ("self.s = 1.0\nself.s = self.d ** 2", "self.s = self.d ** 2"),
+        ("self.s = 1.0\nself.s = f(self)", "self.s = 1.0\nself.s = f(self)"),
+        ("self.s = 1.0\nself.s = self.s * 2", "self.s = 1.0\nself.s = self.s * 2"),
+        ("a, b = (x[:1], x[1:])\nreturn a", "a = x[:1]\nreturn a"),
+        ("a, b = (x[:1], f(x))\nreturn a", "a, b = (x[:1], f(x))\nreturn a"),
+        ("a, b = (b, a)\nreturn a", "a, b = (b, a)\nreturn a"),
+    ],
+)
+def test_values_bound_for_nothing_go(before: str, after: str) -> None:
+    """A plain value that is bound again before anything reads it goes; whatever may be read stays."""
+    assert through(without_overwritten, before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a = f(x)\na = g(a)\nb = a\nreturn (b, c)", "a = f(x)\na = g(a)\nreturn (a, c)"),
+        ("a = f(x)\nb = a\nb = g(b)\nreturn h(b)", "b = f(x)\nb = g(b)\nreturn h(b)"),
+        ("a = f(x)\nb = a\na = g(a)\nreturn a + b", "a = f(x)\nb = a\na = g(a)\nreturn a + b"),
+        ("a = f(x)\nb = a\nb = g(b)\nreturn a + b", "a = f(x)\nb = a\nb = g(b)\nreturn a + b"),
+    ],
+)
+def test_second_names_go(before: str, after: str) -> None:
+    """Two names of one value are one, unless either comes to mean another value while both are read."""
+    assert through(without_copies, before) == after
+
+
+CLASS = """class A:
+
+    def __init__(self, config):
+        self.config = config
+        self.size = self.config.size
+
+    def __call__(self, x):
+        return x * {read}
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "elsewhere", "kept"),
+    [("self.size", "", False), ("self.config.size", "", True), ("self.size", "y = layer.config.size", True)],
+)
+def test_a_config_read_in_the_constructor_only_is_not_kept(read: str, elsewhere: str, kept: bool) -> None:
+    """The constructor reads its argument; the attribute stays where a method, or another object, reads it."""
+    (node,) = ast.parse(CLASS.format(read=read)).body
+    assert isinstance(node, ast.ClassDef)
+    text = ast.unparse(without_own_config(node, ast.parse(elsewhere).body))
+    assert ("self.config = config" in text) == kept
+    assert "self.size = config.size" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from pathlib import Path
@@ -16,7 +15,6 @@ from portwright.codegen.idioms.proofs import prove
 from portwright.codegen.lint import undefined_names
 from portwright.codegen.portmap import portmap
 from portwright.codegen.program import Program
-from portwright.codegen.quote import stores
 from portwright.codegen.trace import read_trace
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.workers import Emit, worker_main
@@ -48,11 +46,9 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     command = job.get("command") or f"portwright try {trace.reference}"
     text = file_text(work, command, job.get("licence"))
     found = [{"where": h.where, "reason": h.reason, "source": h.source} for h in holes(work)]
-    halted = {n for h in found for n in stores(ast.parse(h["source"]))}  # what a hole would have bound
     found += [
         {"where": f"model.py:{line}", "reason": f"the name {name} is not defined", "source": name}
         for name, line in undefined_names(text)
-        if name not in halted
     ]
     taken = [{"where": a.where, "test": a.test, "value": a.value, "checked": a.checked} for a in assumptions(work)]
     if trace.entry not in program.functions:

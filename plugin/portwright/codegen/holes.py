@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 class HoleError(Exception):
@@ -30,18 +32,30 @@ class Assumption:
     config: str = ""  # the test as an expression over config fields, for construction
 
 
-def marker(statement: ast.stmt, reason: str) -> ast.Call:
+class Raise(ast.Raise):
+    """What a hole leaves in the port. `reads` is what its source reads, kept alive for whoever fills it, and unseen."""
+
+    _fields = (*ast.Raise._fields, "reads")
+    _field_types: ClassVar[dict[str, Any]] = {**getattr(ast.Raise, "_field_types", {}), "reads": list[ast.expr]}
+    reads: list[ast.expr]
+
+
+def marker(statement: ast.stmt, reason: str, reads: Iterable[ast.expr] = ()) -> ast.Call:
     """A value that stands for a hole until it is known whether anything reads it."""
-    node = ast.Call(
-        ast.Name("__hole__", ast.Load()), [ast.Constant(ast.unparse(ast.fix_missing_locations(statement)))], []
-    )
+    text = ast.Constant(ast.unparse(ast.fix_missing_locations(statement)))
+    node = ast.Call(ast.Name("__hole__", ast.Load()), [text, *reads], [])
     node.hole = reason  # type: ignore[attr-defined]
     return node
 
 
-def raising(statement: ast.stmt, reason: str) -> ast.Raise:
+def raising(statement: ast.stmt, reason: str, reads: Iterable[ast.expr] = ()) -> ast.Raise:
     """The statement that a hole leaves in the port."""
-    node = raise_error("NotImplementedError", ast.unparse(ast.fix_missing_locations(statement)))
+    return raised(ast.unparse(ast.fix_missing_locations(statement)), reason, reads)
+
+
+def raised(source: str, reason: str, reads: Iterable[ast.expr]) -> Raise:
+    node = Raise(raise_error("NotImplementedError", source).exc, None)
+    node.reads = list(reads)
     node.hole = reason  # type: ignore[attr-defined]
     return node
 

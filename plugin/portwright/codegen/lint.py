@@ -7,6 +7,7 @@ import builtins
 import symtable
 import sys
 
+from portwright.codegen.quote import stores
 from portwright.errors import Problem
 
 
@@ -25,8 +26,23 @@ def undefined_names(source: str) -> list[tuple[str, int]]:
 
     walk(table)
     missing = wanted - bound - set(dir(builtins)) - {"__class__", "__name__", "__file__"}
+    missing -= bound_in_holes(source)
     lines = {n.id: n.lineno for n in reversed(list(ast.walk(ast.parse(source)))) if isinstance(n, ast.Name)}
     return sorted((name, lines.get(name, 1)) for name in missing)
+
+
+def bound_in_holes(source: str) -> set[str]:
+    """Names that the source quoted by an open hole would bind: the port raises before anything reads them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            quoted = node.exc.args[0]
+            if ast.unparse(node.exc.func) == "NotImplementedError" and isinstance(quoted, ast.Constant):
+                try:
+                    found |= stores(ast.parse(str(quoted.value)))
+                except SyntaxError:
+                    continue  # a sentence, not the source of a hole
+    return found
 
 
 def metal_lint(source: str) -> list[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import textwrap
 import tokenize
 from collections.abc import Iterable
@@ -92,13 +93,27 @@ def licence_of(text: str) -> str:
     return "\n".join(lines)
 
 
+LICENCE = re.compile(r"licen[cs]ed under|permission is hereby|redistribution and use", re.IGNORECASE)
+
+
 def merged_licences(blocks: Iterable[str]) -> tuple[str, ...]:
-    """Each licence text once, under all the copyright lines that stand above it somewhere."""
-    heads: dict[str, dict[str, None]] = {}
+    """Each licence text once, under all the copyright lines and remarks that stand above it somewhere.
+
+    What a library's own generator says of its file is not true of a port, and stays behind.
+    """
+    above: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for block in blocks:
         lines = block.splitlines()
-        head = [line for line in lines if line.lstrip("# ").lower().startswith("copyright")]
-        rest = "\n".join(line for line in lines if line not in head).strip("#\n ")
-        if block:
-            heads.setdefault(rest, {}).update(dict.fromkeys(head))
-    return tuple("\n".join([*head, *(["#"] if head else []), f"# {rest}"]) for rest, head in heads.items())
+        copyrights = [line for line in lines if line.lstrip("# ").lower().startswith("copyright")]
+        rest = "\n".join("#" if line in copyrights else line for line in lines)
+        paragraphs = [p.strip("\n") for p in re.split(r"(?m)^#[ ]*$", rest) if p.strip()]
+        kept = [p for p in paragraphs if "automatically generated" not in p]
+        first = next((i for i, p in enumerate(kept) if LICENCE.search(p)), len(kept))
+        if copyrights or kept:
+            heads, remarks = above.setdefault("\n#\n".join(kept[first:]), ({}, {}))
+            heads.update(dict.fromkeys(copyrights))
+            remarks.update(dict.fromkeys(kept[:first]))
+    out = []
+    for licence, (heads, remarks) in above.items():
+        out.append("\n#\n".join(part for part in ("\n".join(heads), *remarks, licence) if part))
+    return tuple(out)

@@ -56,15 +56,13 @@ def codegen_stage(port: Port, component: ComponentSpec) -> Stage:
         run_worker("portwright.codegen.observe", job, on_event=on_event)
         if component.remote_code:
             check_left(trace.parent)
-        licence = {"source": port.spec.source.text, "command": "doit port"}
         job = {
             "trace": str(trace.resolve()),
             "out": str(pristine.resolve()),
             "runtime": port.spec.runtime,
-            "licence": licence,
+            "command": "doit port",
+            "licence": None,
         }
-        if component.remote_code:  # `portwright try`, the other command, takes what can be imported
-            job["command"] = licence["command"]
         result = run_worker("portwright.codegen.generate", job, on_event=on_event, mlx=True)
         out.mkdir(parents=True, exist_ok=True)
         conflicts = _merge(pristine / "model.py", base_model, model, build / "merge")

@@ -131,7 +131,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
             required.append(f"    {q}: {kind}")
         elif isinstance(default, (list, dict)):
             needs.add("field")
-            optional.append(f"    {q}: {kind} = field(default_factory=lambda: {ast.unparse(literal(default))})")
+            optional.append(f"    {q}: {kind} = field(default_factory={maker_of(default)})")
         else:
             optional.append(f"    {q}: {kind} = {ast.unparse(literal(default))}")
         if "Any" in kind:
@@ -151,6 +151,20 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
     if not shared:
         text += FROM_DICT.format(title=name, merge=MERGE if trace.config_style == "kwargs" else "")
     return text
+
+
+def maker_of(default: list[Any] | dict[str, Any]) -> str:
+    """What makes a new list or dict; a pattern that repeats is written once: `lambda: ['a', 'b'] * 13`."""
+    if not default:
+        return type(default).__name__
+    text = ast.unparse(literal(default))
+    if isinstance(default, list) and len(default) > 3 and all(isinstance(v, str) for v in default):
+        period = next(n for n in range(1, len(default) + 1) if default[n:] == default[:-n])
+        times, rest = divmod(len(default), period)
+        if times > 1:
+            text = f"{ast.unparse(literal(default[:period]))} * {times}"
+            text += f" + {ast.unparse(literal(default[:rest]))}" if rest else ""
+    return f"lambda: {text}"
 
 
 def nested_fields(trace: Trace, holder: Holder, found: Mapping[str, Holder]) -> dict[str, str]:
@@ -209,15 +223,33 @@ def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str], layer
         lines.append(f"            self.{name} = {kind}.from_dict(self.{name})")
     if layered and any(FIELD not in config for config in checks):
         lines.append(f"        layers = [self, *(config_of_layer(self, int(place)) for place in self.{FIELD} or {{}})]")
-    for config, a in checks.items():
-        test = simplified(config) if a.value else config
-        if layered and FIELD not in config:
+    tests = [simplified(config) if a.value else config for config, a in checks.items()]
+    for test in without_implied(list(dict.fromkeys(tests))):
+        shown = ", ".join(f"{f.removeprefix('self.')}={{{f}!r}}" for f in flags_of(test))
+        if layered and FIELD not in test:
             of_layer = re.sub(r"\bself\b", "layer", test)
             test = f"any({of_layer} for layer in layers)"
-        shown = ", ".join(f"{f.removeprefix('self.')}={{{f}!r}}" for f in flags_of(config))
         lines.append(f"        if {test}:")
-        lines.append(f'            raise ValueError(f"this port was generated without what {shown} needs")')
+        lines.append(f'            refuse(f"{shown}")')
     return "\n".join(lines) + "\n"
+
+
+def without_implied(tests: list[str]) -> list[str]:
+    """The tests of refusals without those that another makes true: `x == 'a'` and `x is None` where `x != 'b'`."""
+    unlike: dict[str, object] = {}
+    parsed = [ast.parse(test, mode="eval").body for test in tests]
+    for node in parsed:
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.NotEq):
+            right = node.comparators[0]
+            unlike |= {ast.unparse(node.left): right.value} if isinstance(right, ast.Constant) else {}
+
+    def implied(node: ast.expr) -> bool:
+        if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.Is))):
+            return False
+        left, right = ast.unparse(node.left), node.comparators[0]
+        return isinstance(right, ast.Constant) and left in unlike and unlike[left] != right.value
+
+    return [test for test, node in zip(tests, parsed, strict=True) if not implied(node)]
 
 
 def flags_of(config: str) -> list[str]:
@@ -228,6 +260,10 @@ def flags_of(config: str) -> list[str]:
         text = ast.unparse(node)
         if isinstance(node, (ast.Attribute, ast.Subscript)) and re.fullmatch(r"self[\w.]+(\['\w+'\])*", text):
             found[text] = None
+            return
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            for part in (node.func.value, *node.args):  # of `self.x.get('k')` the field is x
+                visit(part)
             return
         for child in ast.iter_child_nodes(node):
             visit(child)

@@ -12,6 +12,7 @@ from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
 from portwright.codegen.runtime.experts import switched
 from portwright.codegen.runtime.root import renamed_arguments, root_methods
+from portwright.codegen.tidy.own_config import without_own_config
 from portwright.codegen.trace import FunctionTrace
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
@@ -53,6 +54,19 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
     return renamed_arguments(made) if cached and done.fid == work.program.trace.entry else made
+
+
+def with_one_config(node: ast.ClassDef) -> ast.ClassDef:
+    """The root of an mlx-lm model calls its config `args`, and once is enough."""
+    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    texts = [ast.unparse(s) for s in init.body] if init is not None else []
+    if init is None or not {"self.args = config", "self.config = config"} <= set(texts):
+        return node
+    init.body = [s for s, text in zip(init.body, texts, strict=True) if text != "self.config = config"]
+    for n in ast.walk(node):
+        if isinstance(n, ast.Attribute) and n.attr == "config" and isinstance(n.value, ast.Name):
+            n.attr = "args" if n.value.id == "self" else n.attr
+    return node
 
 
 def with_args(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -137,9 +151,9 @@ def unparsed(node: ast.AST) -> str:
 def pretty(line: str) -> str:
     """What `ast.unparse` puts in parentheses and a person would not."""
     line = re.sub(r"\*\* \((-[\d.]+)\)", r"**\1", line)
-    match = re.match(r"^(\s*)return \((.*)\)$", line)
+    match = re.match(r"^(\s*)(return|[\w.]+(?:, [\w.]+)+ =) \((.*)\)$", line)
     if match is not None:
-        bare = f"return {match[2]}"
+        bare = f"{match[2]} {match[3]}"
         try:
             same = ast.dump(ast.parse(bare)) == ast.dump(ast.parse(line.strip()))
         except SyntaxError:
@@ -187,6 +201,12 @@ def definitions(work: Work) -> list[str]:
     return out
 
 
+def stands_alone(work: Work, cls: str, owners: Mapping[str, list[Finished]]) -> bool:
+    """Whether no other class of the port inherits from a class, and it inherits from none."""
+    lineage = work.program.lineage
+    return not any(cls in lineage(other) or other in lineage(cls) for other in owners if other != cls)
+
+
 def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     """One class with its methods in the reference's order."""
     program = work.program
@@ -199,6 +219,11 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
         body += root_methods(work)
     bases = [ast.parse(title, mode="eval").body for title in base_titles(work, cls, owners)]
     made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
+    ast.fix_missing_locations(made)
+    if cls == program.trace.root and program.runtime == "mlx-lm":
+        made = with_one_config(made)
+    if cls != program.trace.root and stands_alone(work, cls, owners):
+        made = without_own_config(made, [s for f in work.done.values() for s in f.body])
     return unparsed(switched(work, cls, made))
 
 

@@ -11,9 +11,10 @@ from portwright.codegen.emit.outward import outward, pass_through, returned_part
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
+from portwright.codegen.emit.untranslated import DEFECTS, hole
 from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
-from portwright.codegen.holes import HoleError, marker, raise_error, raising
+from portwright.codegen.holes import HoleError, raise_error
 from portwright.codegen.layout import to_first
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
@@ -26,7 +27,7 @@ def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
             out += scope.statement(s)
         except HoleError as error:
             out += hole(scope, s, str(error))
-        except (KeyError, IndexError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        except DEFECTS as error:
             out += hole(scope, s, f"a defect of portwright, please report it: {type(error).__name__}: {error}")
         if (
             out
@@ -35,23 +36,6 @@ def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
         ):
             break  # what follows a hole is translated too, for whoever fills it
     return out
-
-
-def hole(scope: Scope, source: ast.stmt, reason: str) -> list[ast.stmt]:
-    """A hole in an assignment counts only if its value is read; any other counts at once."""
-    if (
-        isinstance(source, ast.Assign)
-        and len(source.targets) == 1
-        and isinstance(source.targets[0], (ast.Name, ast.Tuple))
-    ):
-        try:
-            made: ast.stmt = ast.Assign([target(scope, source.targets[0])], marker(source, reason))
-        except HoleError:
-            made = raising(source, reason)
-    else:
-        made = raising(source, reason)
-    made.origin = source.lineno  # type: ignore[attr-defined]
-    return [made]
 
 
 @statement(ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)

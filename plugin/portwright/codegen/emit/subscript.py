@@ -77,6 +77,8 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
         return item_of_last_shape(scope, n, shape)
     if scope.is_tensor(n.value):
         return tensor_item(scope, n)
+    if isinstance(index, ast.Slice) and is_whole(scope, n.value, index):
+        return scope.expr(n.value)
     value = scope.expr(n.value)
     key = plain(index)
     if (
@@ -99,6 +101,26 @@ def keyword_argument(scope: Scope, n: ast.Subscript) -> ast.expr | None:
     if key not in scope.extra_params:
         scope.extra_params.append(key)
     return ast.Name(key, ast.Load())
+
+
+def is_whole(scope: Scope, value: ast.expr, index: ast.Slice) -> bool:
+    """`self.layers[: self.config.n]` of layers that the constructor makes as `[… for _ in range(config.n)]`: all."""
+    init = scope.program.functions.get(scope.program.method(scope.trace.owner, "__init__"))
+    if init is None or index.lower or index.step or index.upper is None or "module" not in scope.kinds(value):
+        return False
+    wanted = ast.unparse(index.upper).removeprefix(f"{scope.self_name}.")
+    made = [
+        s.value
+        for s in ast.walk(init.tree)
+        if isinstance(s, ast.Assign) and ast.unparse(value) in {ast.unparse(t) for t in s.targets}
+    ]
+    if len(made) != 1 or not isinstance(made[0], ast.Call) or len(made[0].args) != 1:
+        return False
+    each = made[0].args[0]
+    if not (isinstance(each, ast.ListComp) and len(each.generators) == 1 and not each.generators[0].ifs):
+        return False
+    count = ast.unparse(each.generators[0].iter)
+    return wanted.startswith("config.") and count in (f"range({wanted})", f"range({scope.self_name}.{wanted})")
 
 
 def slice_of_result(scope: Scope, name: ast.Name, index: ast.Slice) -> ast.expr:

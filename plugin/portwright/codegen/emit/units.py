@@ -92,6 +92,8 @@ def unit_call(
         check_alike(scope, n, callees)
     demands += [d for fid in fids for d in evidence(scope, n, work.program.functions[fid], given)]
     args, keywords = arguments(scope, n, given, kept, first)
+    if len(fids) == 1 and not given.star:
+        args, keywords = shortened(args, keywords, [q for q in first.parameters if q in kept])
     if len(fids) > 1 and (constructs or (function is None and holds_function(scope, n))):
         check_names([work.program.functions[f] for f in fids], given.positional, kept)
         function = function or scope.expr(n.func)
@@ -134,6 +136,18 @@ def arguments(
         if q in given.named or q not in seen.starred or not given.dynamic:
             continue
         keywords.append(ast.keyword(q, from_keywords(scope, given.dynamic, q)))
+    return args, keywords
+
+
+def shortened(
+    args: list[ast.expr], keywords: list[ast.keyword], names: list[str]
+) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """`f(x=x)` as `f(x)`, where x is the next parameter anyway: the name is said once."""
+    for q in names[len(args) :]:
+        alike = [k for k in keywords if k.arg == q and isinstance(k.value, ast.Name) and k.value.id == q]
+        if not alike:
+            break
+        args, keywords = [*args, alike[0].value], [k for k in keywords if k is not alike[0]]
     return args, keywords
 
 

@@ -15,7 +15,7 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.statements import block
 from portwright.codegen.facts.record import ALL, Demand, Facts, ask, demands_in
 from portwright.codegen.facts.returns import Result
-from portwright.codegen.holes import Assumption, Hole, HoleError
+from portwright.codegen.holes import Assumption, Hole, HoleError, raised
 from portwright.codegen.idioms.proofs import Norm, Proofs
 from portwright.codegen.layout import to_last
 from portwright.codegen.program import Program
@@ -28,6 +28,7 @@ from portwright.codegen.runtime.tied import with_tied
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.narrow import narrowed
+from portwright.codegen.tidy.overwritten import without_overwritten
 from portwright.codegen.tidy.sweep import swept
 from portwright.codegen.tidy.unread import without_unread
 from portwright.codegen.trace import Plain
@@ -177,7 +178,7 @@ class Work:
         finished.demands = [*demands_in(body), *unpack_demands(body), *dict.fromkeys(scope.relied)]
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used, self.is_single), finished)
-        body = without_unread(without_copies(swept(folded(body))))
+        body = without_unread(without_overwritten(without_copies(swept(folded(body)))))
         body = renamed(scope, with_cached_attention(scope, body))
         finished.body = body
         finished.kept = self.kept_parameters(scope, body)
@@ -343,13 +344,9 @@ def settle_holes(scope: Scope, body: list[ast.stmt], finished: Finished) -> None
             reason = getattr(s, "hole", "")
             source = s.exc.args[0].value if reason and isinstance(s, ast.Raise) else ""  # type: ignore[union-attr]
             if isinstance(s, ast.Assign) and hasattr(s.value, "hole"):
-                from portwright.codegen.holes import raise_error
-
                 reason, source = s.value.hole, s.value.args[0].value  # type: ignore[attr-defined]
-                made = raise_error("NotImplementedError", source)
-                made.origin = getattr(s, "origin", 1)  # type: ignore[attr-defined]
-                made.hole = reason  # type: ignore[attr-defined]
-                statements[i] = made
+                statements[i] = raised(source, reason, s.value.args[1:])  # type: ignore[attr-defined]
+                statements[i].origin = getattr(s, "origin", 1)  # type: ignore[attr-defined]
             if reason:
                 line = scope.trace.line + getattr(s, "origin", 1) - 1
                 finished.holes.append(Hole(f"{scope.trace.fid.partition(':')[2]}:{line}", reason, source))

@@ -72,11 +72,9 @@ def rotated(scope: Scope, n: ast.Call) -> ast.Tuple | None:
 
 def one(scope: Scope, x: ast.expr, n: ast.Call, cache: ast.expr, paired: bool) -> ast.expr:
     freqs, scale = [scope.expr(a) for a in n.args[2:4]]
-    made = quote("rotate(x, f, s, c)", x=scope.expr(x), f=freqs, s=scale, c=cache)
-    assert isinstance(made, ast.Call)
-    if paired:
-        made.keywords.append(ast.keyword("traditional", ast.Constant(True)))
-    return ask(made, Demand("snippet", "rotate"))
+    title = "rotate_pairs" if paired else "rotate"
+    made = quote(f"{title}(x, f, s, c)", x=scope.expr(x), f=freqs, s=scale, c=cache)
+    return ask(made, Demand("snippet", title))
 
 
 def table_body(scope: Scope) -> list[ast.stmt] | None:

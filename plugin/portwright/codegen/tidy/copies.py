@@ -49,12 +49,40 @@ def one_copy_less(body: list[ast.stmt]) -> list[ast.stmt] | None:
                     return renamed(body[:i] + body[i + 1 :], x.id, y)  # x was only a first name for y
                 if stored[x.id] == own and own <= 1 and not stored_later(body[i + 1 :], x.id):
                     return renamed(body[:i] + body[i + 1 :], y, x.id)
+                if own and stored[x.id] == own and not stored_later(body[i + 1 :], x.id) and is_returned(body, y):
+                    return renamed(body[:i] + body[i + 1 :], y, x.id)  # y was only a last name for x
+        if i and isinstance(s, ast.Assign) and is_copy(s) and only_first(body[i - 1], s, stored, read):
+            return renamed_first(body, i)
         if isinstance(s, ast.Assign):
             for t in s.targets:
                 for n in ast.walk(t):
                     if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store):
                         top[n.id] += 1
     return None
+
+
+def is_copy(s: ast.Assign) -> bool:
+    """`y = x` of two names."""
+    return len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) and isinstance(s.value, ast.Name)
+
+
+def only_first(before: ast.stmt, s: ast.Assign, stored: Counter[str], read: Counter[str]) -> bool:
+    """Whether `x = e` stands right before `y = x`, and x is read nowhere else."""
+    if not (isinstance(before, ast.Assign) and len(before.targets) == 1 and isinstance(before.targets[0], ast.Name)):
+        return False
+    name = s.value.id  # type: ignore[attr-defined]
+    return before.targets[0].id == name and stored[name] == 1 == read[name]
+
+
+def renamed_first(body: list[ast.stmt], i: int) -> list[ast.stmt]:
+    """`x = e; y = x` as `y = e`."""
+    body[i - 1].targets = body[i].targets  # type: ignore[attr-defined]
+    return body[:i] + body[i + 1 :]
+
+
+def is_returned(body: list[ast.stmt], name: str) -> bool:
+    """Whether a name is read in the last statement only, which returns it."""
+    return isinstance(body[-1], ast.Return) and counts(body)[1][name] == counts(body[-1:])[1][name]
 
 
 def stored_later(body: list[ast.stmt], name: str) -> bool:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.quote import is_none
+
+CONTAINERS = frozenset({"dict", "list", "tuple", "str", "int", "float", "bool", "set"})
+
 
 def folded(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements with constant tests decided; a branch that is never taken goes, and may leave nothing."""
@@ -48,6 +52,16 @@ class _Put(ast.NodeTransformer):
         return ast.Constant(self.values[node.id]) if node.id in self.values else node
 
 
+def named_none(test: ast.expr) -> ast.Assign | None:
+    """`isinstance((x := None), dict)` says `x = None` first."""
+    if not (isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" and len(test.args) == 2):
+        return None
+    named = test.args[0]
+    if isinstance(named, ast.NamedExpr) and is_none(named.value):
+        return ast.Assign([named.target], named.value)
+    return None
+
+
 class _Fold(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
@@ -75,6 +89,8 @@ class _Fold(ast.NodeTransformer):
         passing = isinstance(node.op, ast.And)
         parts: list[ast.expr] = []
         for value in node.values:
+            if parts and ast.dump(value) == ast.dump(parts[-1]) and not calls(value):
+                continue  # `x or x`
             if is_bool(value):
                 if value.value == passing:  # type: ignore[attr-defined]
                     continue
@@ -85,7 +101,8 @@ class _Fold(ast.NodeTransformer):
             return ast.Constant(passing)
         if len(parts) == 1:
             # alone, an operand stands for itself only as a test, or where it was a truth value anyway
-            return parts[0] if len(node.values) == 1 or is_truth(parts[0]) else node
+            same = all(ast.dump(value) == ast.dump(parts[0]) for value in node.values)
+            return parts[0] if same or is_truth(parts[0]) else node
         return ast.BoolOp(node.op, parts)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
@@ -103,11 +120,27 @@ class _Fold(ast.NodeTransformer):
             return node.body if node.test.value else node.orelse
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        named = isinstance(node.func, ast.Name) and node.func.id == "isinstance" and len(node.args) == 2
+        if named and is_none(node.args[0]) and isinstance(node.args[1], ast.Name) and node.args[1].id in CONTAINERS:
+            return ast.Constant(False)
+        return node
+
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        before = named_none(node.test)
+        if before is not None:
+            node.test = ast.Call(node.test.func, [ast.Constant(None), *node.test.args[1:]], [])  # type: ignore[attr-defined]
+            decided = self.visit_If(node)
+            return [before, *(decided if isinstance(decided, list) else [decided])]
         self.generic_visit(node)
         if not isinstance(node.test, ast.Constant):
             return node
         return node.body if node.test.value else node.orelse
+
+
+def calls(node: ast.expr) -> bool:
+    return any(isinstance(n, ast.Call) for n in ast.walk(node))
 
 
 def is_bool(node: ast.expr) -> bool:

@@ -1,0 +1,48 @@
+"""What stands in a port for a statement that cannot be translated."""
+
+from __future__ import annotations
+
+import ast
+
+from portwright.codegen.emit.assign import target
+from portwright.codegen.emit.scope import Scope
+from portwright.codegen.holes import HoleError, marker, raising
+
+DEFECTS = (KeyError, IndexError, AttributeError, TypeError, ValueError, AssertionError)
+
+
+def hole(scope: Scope, source: ast.stmt, reason: str) -> list[ast.stmt]:
+    """A hole in an assignment counts only if its value is read; any other counts at once."""
+    reads = translatable(scope, source)
+    if (
+        isinstance(source, ast.Assign)
+        and len(source.targets) == 1
+        and isinstance(source.targets[0], (ast.Name, ast.Tuple))
+    ):
+        try:
+            made: ast.stmt = ast.Assign([target(scope, source.targets[0])], marker(source, reason, reads))
+        except HoleError:
+            made = raising(source, reason, reads)
+    else:
+        made = raising(source, reason, reads)
+    made.origin = source.lineno  # type: ignore[attr-defined]
+    return [made]
+
+
+def translatable(scope: Scope, source: ast.stmt) -> list[ast.expr]:
+    """The largest parts of a hole that can be translated: whoever fills it finds what feeds them in the port."""
+    out: list[ast.expr] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
+            try:
+                out.append(scope.expr(node))
+                return
+            except (HoleError, *DEFECTS):
+                pass  # its own parts, then
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    for child in ast.iter_child_nodes(source):
+        visit(child)
+    return [x for x in out if not isinstance(x, ast.Constant)]
