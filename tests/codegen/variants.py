@@ -130,6 +130,8 @@ def variants(model: torch.nn.Module, config: Mapping[str, Any]) -> Iterator[tupl
             made = copy.deepcopy(base)
             place(made, (*prefix, *path), new)
             yield f"{'.'.join(map(str, path))}={label}", made
+    if "is_causal" not in root and hasattr(getattr(model, "config", None), "get_text_config"):
+        yield "is_causal=False", {**base, "is_causal": False}  # a field that no class has and the masks ask for
 
 
 def completed(config: dict[str, Any], label: str, problem: str) -> dict[str, Any] | None:

@@ -20,7 +20,11 @@ def stays_none(scope: Scope, node: ast.Attribute | ast.Subscript) -> bool:
     if not isinstance(node, ast.Attribute):
         return False
     classes = holder_classes(scope, node.value)
-    return bool(classes) and all(sets_none(scope, cls, node.attr) for cls in classes)
+    if not classes or any(scope.program.is_torch(cls) for cls in classes):
+        return False
+    if node.attr not in scope.program.stored_attributes:
+        return True  # what the class itself says: nothing that the port has sets it
+    return all(sets_none(scope, cls, node.attr) for cls in classes)
 
 
 def sets_none(scope: Scope, cls: str, attr: str) -> bool:

@@ -29,7 +29,7 @@ def pass_through(scope: Scope, value: ast.Call, used: frozenset[int], result: Re
         if scope.is_public and any(gives_last(scope.work.scope(f)) for f in fids if not scope.is_outer(f)):
             raise HoleError("a channels-last value inside a result that is handed on whole")
         demands = [Demand("used", f, i) for f in fids for i in used]
-        if result.size == 1 and not scope.is_public:  # both give a tuple of one, or neither
+        if result.size == 1 and not scope.is_root_entry:  # both give a tuple of one, or neither
             demands.append(Demand("group", (scope.trace.fid, *fids)))
         elif result.size == 1 and any(scope.work.is_single(f) for f in fids):
             translated = ast.Subscript(translated, ast.Constant(0), ast.Load())
@@ -51,7 +51,7 @@ def made_of(scope: Scope, value: ast.expr, parts: dict[int, ast.expr], result: R
             raise HoleError("a channels-last value inside a result that is returned whole")
         parts = {i: first(x, layouts[i]) for i, x in parts.items()}
     out = list(parts.values())
-    if len(out) == 1 and (scope.is_public or not scope.work.is_single(scope.trace.fid)):
+    if len(out) == 1 and (scope.is_root_entry or not scope.work.is_single(scope.trace.fid)):
         return ast.Return(out[0])
     return ast.Return(ast.Tuple(out, ast.Load()) if out else None)
 

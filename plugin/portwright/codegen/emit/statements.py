@@ -338,7 +338,7 @@ def return_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if scope.is_root_entry:
         out = [e for e in out if not (isinstance(e, ast.Constant) and e.value is None)]
     several = scope.is_root_entry and any(scope.kinds(e) & {"tuple", "list", "dict"} for e in returned)
-    several |= not scope.is_public and scope.work.is_single(fid)
+    several |= not scope.is_root_entry and scope.work.is_single(fid)
     if len(out) == 1 and not several:  # the root keeps a list of tensors apart from a list of results
         return [ast.Return(out[0])]
     return [ast.Return(ast.Tuple(out, ast.Load()) if out else None)]

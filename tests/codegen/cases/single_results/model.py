@@ -50,10 +50,14 @@ class Model(nn.Module):
         if config.quantization is not None:
             quantize(self, config.quantization)
 
+    def finish(self, x):
+        return self.last(x)
+
     def __call__(self, x):
         for layer in self.layers:
             outputs = layer(x)
             x = nn.relu(outputs[0])
         collected = [layer(x) for layer in self.layers]
         (y,) = self.last(x)
-        return self.last(y)[0] + collected[0][0]
+        finished = [self.finish(y)]
+        return finished[0][0] + collected[0][0]

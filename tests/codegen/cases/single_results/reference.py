@@ -24,10 +24,14 @@ class SingleResults(nn.Module):
         self.layers = nn.ModuleList([Layer(width) for _ in range(depth)])
         self.last = Layer(width)
 
+    def finish(self, x: torch.Tensor):
+        return self.last(x)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.layers:
             outputs = layer(x)
             x = torch.relu(outputs[0])
         collected = [layer(x) for layer in self.layers]
         (y,) = self.last(x)
-        return self.last(y)[0] + collected[0][0]
+        finished = [self.finish(y)]
+        return finished[0][0] + collected[0][0]
