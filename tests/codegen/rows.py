@@ -342,4 +342,6 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "F.max_pool3d(x, 2).mean((2, 3, 4)) + F.avg_pool3d(x, (1, 2, 3)).mean((2, 3, 4))",
         {"x": (2, 3, 4, 6, 5)},
     ),
+    "pairwise distances": ("torch.cdist(x, y)", {"x": (2, 5, 3), "y": (2, 4, 3)}),
+    "triangles in place": ("x.clone().triu_(1) + x.clone().tril_(-1)", {"x": (5, 4)}),
 }

@@ -85,6 +85,8 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
 
 def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`config.x = value`: kept where the port reads the field."""
+    if t.attr == "requires_grad":
+        return []
     types = scope.seen(t.value).types
     unbiased = t.attr == "bias" and scope.kinds(value) == {"none"}
     if unbiased and scope.kinds(t.value) == {"module"} and all(scope.program.is_torch(c) for c in types):

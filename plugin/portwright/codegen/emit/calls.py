@@ -163,7 +163,7 @@ def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     if len(own) == len(callees):
         return unit_call(scope, n, callees)
     if not own:
-        return leaf_module(scope, n, callees)
+        return leaf_module(scope, by_place(n), callees)
     # Layers and rewritten modules in one list: fine where all take one argument and give one value.
     if len(n.args) != 1 or n.keywords:
         raise HoleError("layers and rewritten modules are called with several arguments")
@@ -176,6 +176,15 @@ def module_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     check_layouts(scope, n, [c for c in callees if c not in own])
     out = ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])
     return ask(out, *[Demand("call", c.fid) for c in own])
+
+
+def by_place(n: ast.Call) -> ast.Call:
+    """`layer(input=x)` as `layer(x)`."""
+    if n.args or [k.arg for k in n.keywords] != ["input"]:
+        return n
+    out = ast.copy_location(ast.Call(n.func, [n.keywords[0].value], []), n)
+    out.number = getattr(n, "number", -1)  # type: ignore[attr-defined]
+    return out
 
 
 def check_layouts(scope: Scope, n: ast.Call, layers: list[Callee]) -> None:

@@ -7,6 +7,7 @@ import ast
 from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import torch_arguments
+from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.supers import is_super
 from portwright.codegen.emit.units import unit_call
@@ -86,6 +87,8 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return assign_attribute(scope, ast.Attribute(holder, plain(scope.known(title)), ast.Store()), given)
     if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3:
         return write_computed(scope, value)
+    if draws_parameters(scope, value):
+        return []
     if all(c.fid for c in seen.callees):
         return called_for_effect(scope, value)
     if is_base_init(scope, value):
@@ -145,6 +148,31 @@ def is_drawing(scope: Scope, value: ast.Call) -> bool:
             break
         root = held
     return False
+
+
+def draws_parameters(scope: Scope, value: ast.Call) -> bool:
+    """A function called in a constructor with a parameter and plain numbers: it can only fill the parameter."""
+    given = [*value.args, *[k.value for k in value.keywords]]
+    if scope.trace.name != "__init__" or not value.args or isinstance(value.func, ast.Attribute):
+        return False
+    own = [is_own_parameter(scope, g) for g in given]
+    return own[0] and all(
+        o or scope.kinds(g) <= {"int", "float", "bool", "none"} for o, g in zip(own, given, strict=True)
+    )
+
+
+def is_own_parameter(scope: Scope, node: ast.expr) -> bool:
+    """`self.x` that is a parameter of every instance."""
+    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == scope.self_name):
+        return False
+    roles = {
+        t.role
+        for cls in (scope.trace.owner, *holder_classes(scope, node.value))
+        for module in scope.program.instances.get(cls, ())
+        for t in module.tensors
+        if t.name == node.attr
+    }
+    return roles == {"parameter"}
 
 
 def kept_settings(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:

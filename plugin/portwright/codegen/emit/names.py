@@ -37,6 +37,9 @@ DTYPE_TESTS = {"is_floating_point": "floating", "is_complex": "complexfloating"}
 SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
 
 
+DTYPE_NAMES = frozenset({*DTYPES, "float32", "float16", "bfloat16", "int32", "int8", "uint8", "complex64"})
+
+
 def dtype(name: str) -> ast.expr:
     """The MLX dtype for a torch dtype's name; MLX on Metal has no float64, and indexes with int32."""
     return quote(f"mx.{DTYPES.get(name, name)}")
@@ -235,6 +238,8 @@ def module_constant(scope: Scope, node: ast.Attribute) -> ast.expr | None:
     seen = scope.seen(node)
     if seen.kinds == {"dtype"} and len(seen.dtypes) == 1:
         return dtype(next(iter(seen.dtypes)))
+    if ref.name == "torch" and not seen.n and node.attr in DTYPE_NAMES:
+        return dtype(node.attr)
     if is_standard(ref.name):
         return None
     if seen.const:

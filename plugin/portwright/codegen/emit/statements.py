@@ -16,6 +16,7 @@ from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
 from portwright.codegen.holes import HoleError, raise_error
 from portwright.codegen.layout import to_first
+from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 
@@ -100,6 +101,8 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     if isinstance(t, ast.Subscript):
         if scope.is_tensor(t.value) and (scope.is_last(t.value) or not isinstance(t.value, (ast.Name, ast.Attribute))):
             raise HoleError("an item of a view, or of a channels-last value, is changed in place")
+        if "bool" in scope.seen(t.slice).dtypes and "tensor" in scope.kinds(t.slice):
+            return masked_change(scope, n, t)
         own = own_copy(scope, t.value) if scope.is_tensor(t.value) else []
         right = first(scope, n.value, scope.expr(n.value))
         return [*own, ast.AugAssign(cast(ast.Subscript, target(scope, t)), n.op, right)]
@@ -109,6 +112,18 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         if "tensor" not in scope.kinds(n.value):
             return [ast.AugAssign(cast(ast.Attribute, target(scope, t)), n.op, scope.expr(n.value))]
     raise HoleError("in-place change of an attribute")
+
+
+def masked_change(scope: Scope, n: ast.AugAssign, t: ast.Subscript) -> list[ast.stmt]:
+    """`x[mask] *= number` of a name: the whole value where the mask says so."""
+    rank, of_mask = scope.rank(t.value), scope.rank(t.slice)
+    if not isinstance(t.value, ast.Name) or "tensor" in scope.kinds(n.value) or rank is None or of_mask is None:
+        raise HoleError("items that a mask picks are changed in place")
+    mask, x = scope.expr(t.slice), ast.Name(t.value.id, ast.Load())
+    if rank > of_mask:
+        mask = quote(f"m[..., {', '.join(['None'] * (rank - of_mask))}]", m=mask)
+    changed = ast.BinOp(x, n.op, scope.expr(n.value))
+    return [ast.Assign([ast.Name(t.value.id, ast.Store())], quote("mx.where(m, y, x)", m=mask, y=changed, x=x))]
 
 
 def first(scope: Scope, source: ast.expr, translated: ast.expr) -> ast.expr:
@@ -259,6 +274,9 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         raise HoleError("for ... else")
     if not body:
         return []
+    inside = [x for s in n.body for x in ast.walk(s)]
+    if any(isinstance(x, ast.Call) for x in inside) and not any(scope.seen(x).n for x in inside):
+        body = [raise_error("NotImplementedError", f"not ported: nothing was seen in {ast.unparse(n.iter)}")]
     made = ast.For(target(scope, n.target), scope.expr(n.iter), body, [])
     if cache:
         made = with_layer_caches(scope, n, made)

@@ -150,10 +150,26 @@ class Work:
 
     def function_title(self, fid: str) -> str:
         """A function's name in the port; the call method of an object becomes a function named after its class."""
+        return self.namesakes.get(fid) or self.own_title(fid)
+
+    def own_title(self, fid: str) -> str:
         trace = self.program.functions[fid].trace
         if trace.owner and not self.is_in_class(fid) and trace.name in ("__call__", "forward"):
             return snake(self.class_title(trace.owner))
         return "__call__" if trace.name == "forward" else trace.name
+
+    @cached_property
+    def namesakes(self) -> dict[str, str]:
+        """Numbered names for functions outside classes that are called as another is, in another module."""
+        found: dict[str, str] = {}
+        taken: dict[str, int] = {}
+        for fid, function in self.program.functions.items():
+            if function.trace.entered and not self.is_in_class(fid):
+                title = self.own_title(fid)
+                taken[title] = taken.get(title, 0) + 1
+                if taken[title] > 1:
+                    found[fid] = f"{title}_{taken[title]}"
+        return found
 
     def function_name(self, scope: Scope, fid: str) -> ast.expr:
         self.translate(fid)

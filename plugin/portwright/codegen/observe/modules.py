@@ -35,6 +35,9 @@ def dtype_name(t: torch.Tensor) -> str:
     return str(t.dtype).removeprefix("torch.")
 
 
+TORCHS_OWN = frozenset(vars(torch.nn.Module()))
+
+
 def slots(module: torch.nn.Module) -> tuple[TensorSlot, ...]:
     """Its own parameters, buffers and tensor attributes."""
 
@@ -45,8 +48,16 @@ def slots(module: torch.nn.Module) -> tuple[TensorSlot, ...]:
     for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
         role = "temporary" if name in module._non_persistent_buffers_set else "buffer"
         out.append(slot(name, buffer, role))
-    out += [slot(n, v, "attribute") for n, v in vars(module).items() if isinstance(v, torch.Tensor)]
+    held = [(n, first_tensor(v)) for n, v in vars(module).items() if n not in TORCHS_OWN]
+    out += [slot(n, v, "attribute") for n, v in held if v is not None]
     return tuple(out)
+
+
+def first_tensor(value: object) -> torch.Tensor | None:
+    """A tensor that is an attribute, or the first in a list of them: MLX takes lists of arrays for parameters too."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(v, torch.Tensor) for v in value):
+        value = value[0]
+    return value if isinstance(value, torch.Tensor) else None
 
 
 def numbers(module: torch.nn.Module) -> dict[str, Any]:

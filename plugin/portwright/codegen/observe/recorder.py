@@ -152,7 +152,10 @@ class Recorder:
     def test(self, here: Context, number: int, value: Any) -> Any:
         s = here.node(number)
         s.tensor_test |= isinstance(value, torch.Tensor)
-        s.truth.add(bool(value))
+        if isinstance(value, torch.Tensor) and value.numel() != 1:
+            s.truth |= {True, False}  # the last of `a or b`, whose truth nobody asks
+        else:
+            s.truth.add(bool(value))
         return value
 
     def attribute(self, here: Context, number: int, holder: Any, name: str) -> Any:

@@ -25,9 +25,11 @@ def baddbmm(op: Operation) -> ast.expr:
     product: ast.expr = quote("a @ b", a=op["batch1"], b=op["batch2"])
     if op.value("alpha", 1) != 1:
         product = quote("alpha * p", alpha=op["alpha"], p=product)
-    if op.get("beta") is None or op.value("beta", 1) == 1:
+    betas = set(op.constants("beta"))
+    if op.get("beta") is None or betas == {1}:
+        op.value("beta", 1)
         return quote("x + p", x=op["input"], p=product)
-    if op.value("beta") == 0:
+    if betas == {0} and op.value("beta") == 0:
         return product
     return quote("beta * x + p", beta=op["beta"], x=op["input"], p=product)
 

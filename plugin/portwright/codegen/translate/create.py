@@ -137,6 +137,8 @@ def eye(op: Operation) -> ast.expr:
 
 
 template("triu tril", "input diagonal=0", "mx.{name}(input, diagonal)")
+template("triu_", "input diagonal=0", "mx.triu(input, diagonal)")
+template("tril_", "input diagonal=0", "mx.tril(input, diagonal)")
 template("diag diagonal", "input", "mx.{name}(input)")
 template("finfo", "dtype", "mx.finfo(dtype)")
 template("iinfo", "dtype", "mx.iinfo(dtype)")

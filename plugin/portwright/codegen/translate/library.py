@@ -233,6 +233,8 @@ DISPATCH = (
 def dispatch_attention(op: Operation) -> ast.expr:
     """(batch, length, heads, head_dim) in and out."""
     scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
+    if "none" in op.kinds("scale") and op.get("scale") is not None:
+        scale = quote("q.shape[-1] ** -0.5 if s is None else s", q=op["query"], s=op["scale"])
     made = quote(
         "mx.fast.scaled_dot_product_attention(q, k, v, scale=s)",
         q=transpose(op["query"], (0, 2, 1, 3)),
