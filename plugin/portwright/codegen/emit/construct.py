@@ -44,6 +44,8 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if base in TRANSPARENT and program.is_torch(callee.cls):
         return quote("nn.Identity()")
     norm = scope.work.norm_of(callee.cls)
+    if norm is not None and not callee.fid and base == norm.layer:  # torch's own constructor, inherited
+        return ast.Call(quote(f"nn.{norm.layer}"), *torch_arguments(scope, n, base))
     if norm is not None:
         return norm_layer(scope, n, callee, norm)
     if base in CONSTRUCTORS and not callee.fid:
@@ -104,6 +106,8 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return parameter(scope, n)
     if callee.torch and callee.name in ROWS:
         return apply_row(scope, n, callee)
+    if callee.name in ("Tensor", "FloatTensor") and callee.torch and [scope.kinds(a) for a in n.args] == [{"list"}]:
+        return quote("mx.array(x)", x=scope.expr(n.args[0]))
     if callee.name == "Size" and callee.torch:
         return ast.Call(ast.Name("tuple", ast.Load()), [scope.expr(a) for a in n.args], [])
     if is_standard(callee.module):
@@ -258,6 +262,8 @@ def assumed(scope: Scope, n: ast.Call, given: dict[str, ast.expr], *names: str) 
 
 def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr:
     """A proved norm in the place of a rewritten class: its width and its eps are found among the arguments."""
+    if not callee.fid:
+        raise HoleError(f"the constructor that {callee.name} inherits")
     function = scope.program.functions[callee.fid]
     given = bind(scope, n, function, skip_self=True)
     width: ast.expr | None = None

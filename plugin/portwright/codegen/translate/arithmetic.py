@@ -68,7 +68,7 @@ OPERATORS = {"add": ast.Add, "sub": ast.Sub, "subtract": ast.Sub, "mul": ast.Mul
 @row("add add_ sub sub_ subtract mul mul_ multiply div_", "input other alpha=1", E)
 def arithmetic(op: Operation) -> ast.expr:
     other = op["other"]
-    if op.value("alpha", 1) != 1:
+    if op.get("alpha") is not None and (set(op.constants("alpha")) != {1} or op.value("alpha") != 1):
         other = quote("alpha * other", alpha=op["alpha"], other=other)
     return ast.BinOp(op["input"], OPERATORS[op.name.rstrip("_")](), other)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Operation, row
@@ -22,3 +23,29 @@ def attention(op: Operation) -> ast.expr:
     if mask is None and op.value("is_causal", False):
         mask = ast.Constant("causal")
     return call("mx.fast.scaled_dot_product_attention", op["query"], op["key"], op["value"], scale=scale, mask=mask)
+
+
+FUNCTIONAL = (
+    "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v add_zero_attn dropout_p "
+    "out_proj_weight out_proj_bias training=True key_padding_mask=None need_weights=True attn_mask=None "
+    "use_separate_proj_weight=False q_proj_weight=None k_proj_weight=None v_proj_weight=None static_k=None "
+    "static_v=None average_attn_weights=True is_causal=False"
+)
+
+
+@row("multi_head_attention_forward", FUNCTIONAL)
+def functional_attention(op: Operation) -> ast.expr:
+    """The function behind torch's layer, on weights that others hold; its second result, the weights, is left out."""
+    absent = ("bias_k", "bias_v", "key_padding_mask", "attn_mask", "static_k", "static_v")
+    if any(op.get(name) is not None for name in absent) or op.get("in_proj_bias") is None:
+        raise HoleError("attention of heads with masks, or with biases of its keys")
+    if op.value("add_zero_attn", False) or op.value("need_weights", True):
+        raise HoleError("attention weights of heads")
+    if op.value("use_separate_proj_weight", False):
+        weights: ast.expr = ast.Tuple([op[f"{k}_proj_weight"] for k in "qkv"], ast.Load())
+    else:
+        weights = quote("mx.split(w, 3)", w=op["in_proj_weight"])
+    given = [op[k] for k in ("query", "key", "value", "num_heads")]
+    given += [weights, op["in_proj_bias"], op["out_proj_weight"], op.get("out_proj_bias") or ast.Constant(0)]
+    made = ask(call("attend_heads", *given), Demand("snippet", "attend_heads"))
+    return ast.Tuple([made, ast.Constant(None)], ast.Load())

@@ -132,6 +132,16 @@ PLAIN_RMS_NORM = '''class PlainRMSNorm(nn.Module):
         return mx.fast.rms_norm(x, None, self.eps)
 '''
 
+ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_weight, out_bias):
+    """Multi-head attention over (length, batch, width), with weights that others hold."""
+    parts = []
+    for x, weight, shift in zip((query, key, value), weights, mx.split(bias, 3)):
+        x = x @ weight.T + shift
+        parts.append(x.reshape(*x.shape[:2], heads, -1).transpose(1, 2, 0, 3))
+    out = mx.fast.scaled_dot_product_attention(*parts, scale=parts[0].shape[-1] ** -0.5)
+    return out.transpose(2, 0, 1, 3).flatten(2) @ out_weight.T + out_bias
+'''
+
 CEIL_POOL = '''class CeilAvgPool2d(nn.Module):
     """Averages over windows of which the last may reach over the edge; only what is inside counts there."""
 
@@ -177,6 +187,7 @@ SNIPPETS = {
     **SCATTER_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
+    "attend_heads": ATTEND_HEADS,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
     "pad_by_index": PAD_BY_INDEX,
