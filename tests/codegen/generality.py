@@ -180,12 +180,14 @@ def wide(x: Any) -> Any:
 def judged(label: str, error: Exception, when: str) -> dict[str, Any]:
     """Whether an error tells what the port was generated without."""
     text = f"{type(error).__name__}: {error}"
-    names = [p for p in label.partition("=")[0].split(".") if not p.isdigit()]
+    names = [p.rstrip("s") for p in label.partition("=")[0].split(".") if not p.isdigit()]  # or one of its elements
     named = isinstance(error, (ValueError, NotImplementedError)) and any(n in str(error) for n in names)
     if when == "call" and isinstance(error, (NotImplementedError, ValueError)) and "not ported" in str(error):
         named = True
     if when == "call" and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
         named = True  # an input that A's signature never had, by its name
+    if when == "construction" and not named and isinstance(error, NotImplementedError) and "not ported" in str(error):
+        return {"verdict": "unnamed", "why": text[:300]}  # refused in time, by what the field leads to
     return {"verdict": "refused" if named else "finding", "why": f"{when}: {text[:300]}"}
 
 

@@ -14,7 +14,7 @@ from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, chosen_dict
 from portwright.codegen.facts.record import Demand
 from portwright.codegen.holes import Assumption, HoleError
-from portwright.codegen.quote import literal, stores
+from portwright.codegen.quote import is_literal, literal, stores
 
 Binds = Callable[[ast.expr], bool]  # whether an assignment's target is the one asked for
 
@@ -78,7 +78,7 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
     if isinstance(node, (ast.Tuple, ast.List)):
         return [a for item in node.elts for a in key(scope, source, item)]
     seen = scope.seen(node)
-    if isinstance(node, ast.Constant) or settled(scope, node) or not seen.n or seen.kinds & {"module", "tensor"}:
+    if is_literal(node) or settled(scope, node) or not seen.n or seen.kinds & {"module", "tensor"}:
         return []
     text = ast.unparse(source)
     config = over_config(scope, node)

@@ -23,11 +23,13 @@ def convolution_weight(read: ast.expr, bases: set[str], rank: int | None) -> ast
 
 
 def bias_demands(scope: Scope, node: ast.Attribute) -> list[Demand]:
-    """A bias that is read by itself is taken for granted where a config field gives the layer one."""
+    """A bias that is read by itself is there, or is not, where a config field says so."""
     layer = node.value
     fid = scope.program.init_of(scope.trace.owner)
-    if not (isinstance(layer, ast.Attribute) and scope.kinds(node) == {"tensor"} and fid):
+    kinds = scope.kinds(node)
+    if not (isinstance(layer, ast.Attribute) and kinds in ({"tensor"}, {"none"}) and fid):
         return []
+    negation = "not " if kinds == {"none"} else ""
     inner = scope.work.scope(fid)
     out = []
     for s in inner.function.nodes:
@@ -37,8 +39,8 @@ def bias_demands(scope: Scope, node: ast.Attribute) -> list[Demand]:
             and is_self_attribute(inner, s.targets[0], layer.attr)
         ):
             given = [over_config(inner, k.value) for k in s.value.keywords if k.arg == "bias"]
-            checks = [ast.unparse(g) for g in given if g is not None]
-            text = f"{ast.unparse(node)} is not None"
+            checks = [f"{negation}({ast.unparse(g)})" if negation else ast.unparse(g) for g in given if g is not None]
+            text = f"{ast.unparse(node)} is {'' if negation else 'not '}None"
             out += [Demand("assume", Assumption(scope.where(node), text, True, "construction", c)) for c in checks]
     return out
 

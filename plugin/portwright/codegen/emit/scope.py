@@ -167,6 +167,7 @@ class Scope:
 
     def none(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
         """An attribute or item that was always None. It may not have to be: then the port takes that for granted."""
+        from portwright.codegen.emit.layer_attributes import bias_demands
         from portwright.codegen.emit.nothing import stays_none
         from portwright.codegen.emit.provenance import over_config
         from portwright.codegen.facts.record import Demand, ask
@@ -179,6 +180,9 @@ class Scope:
         config = over_config(self, node)
         if config is None and stays_none(self, node):
             return ast.Constant(None)
+        said = bias_demands(self, node) if isinstance(node, ast.Attribute) and node.attr == "bias" else []
+        if said:
+            return ask(ast.Constant(None), *said)
         checked = "construction" if config is not None else "no"
         check = f"{ast.unparse(config)} is None" if config is not None else ""
         return ask(ast.Constant(None), Demand("assume", Assumption(self.where(node), text, True, checked, check)))

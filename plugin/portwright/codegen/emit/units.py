@@ -175,8 +175,10 @@ def from_keywords(scope: Scope, dynamic: list[ast.expr], name: str) -> ast.expr:
 def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> list[Demand]:
     """What this call site says about each parameter that was always one value: that literal, or that it varies."""
     out = []
-    if callee.trace.name == "__init__" or not callee.trace.owner:
-        out += origins(scope, callee, given)
+    named = callee.parameters
+    if callee.trace.name != "__init__" and callee.trace.owner:  # of a method, only names that choose code
+        named = [q for q in named if q in callee.trace.params and callee.trace.params[q].kinds == {"str"}]
+    out += origins(scope, callee, given, named)
     for q in callee.parameters:
         seen = callee.trace.params.get(q)
         if seen is None or not seen.const:
@@ -200,10 +202,10 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
     return out
 
 
-def origins(scope: Scope, callee: Function, given: Arguments) -> list[Demand]:
-    """Where each argument of a constructor comes from: config fields, a literal, or nobody knows ("?")."""
+def origins(scope: Scope, callee: Function, given: Arguments, named: list[str]) -> list[Demand]:
+    """Where these arguments come from: config fields, a literal, or nobody knows ("?")."""
     out = []
-    for q in callee.parameters:
+    for q in named:
         if q in given.named:
             value = given.named[q]
             found = value if is_literal(value) else traced(scope, value)
