@@ -90,6 +90,9 @@ def main(arguments: list[str]) -> int:
         why, found = fails(report), errors(report)
         ported += not why
         shown = " ".join(f"{v:.1e}" for v in found.values())
+        layout = next((f["layout"] for f in report["figures"] if f.get("layout")), None)
+        if layout is not None:
+            shown += f"  {layout['transposes']} transposes of layout, minimum {layout['minimum']}"
         print(f"{name:28} {report.get('lines', 0):5} lines  {shown}  {why or 'ported'}"[:220], flush=True)
     print(f"{ported} of {len(names)} ported")
     return int(ported < len(names))

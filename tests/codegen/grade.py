@@ -76,6 +76,7 @@ def mlx_side(job: dict[str, Any]) -> None:
     import mlx.core as mx
     import numpy as np
     from portwright.nesting import nested
+    from portwright.verify.measure.transposes import counted, traced
 
     out, port = Path(job["out"]), Path(job["port"])
     spec = importlib.util.spec_from_file_location("port", port / "model.py")
@@ -115,6 +116,8 @@ def mlx_side(job: dict[str, Any]) -> None:
             try:
                 got = flatten(model(**nested({**inputs, **item["kwargs"]})))
                 figure["errors"] = errors(got, wanted, np)
+                if not any("layout" in f for f in figures):
+                    figure["layout"] = counted(traced(model, inputs, item["kwargs"]))
             except Exception as error:
                 figure["failed"] = f"{type(error).__name__}: {error}"
             figures.append(figure)

@@ -1,7 +1,7 @@
 """The table of row tests: a name, one torch expression over inputs, and the inputs' shapes.
 
-`x y z` are float32 draws, `p` is positive, `i j` are int64 below 4, `b` is boolean; `layout` repeats a row on
-channels-last values (x comes out of a convolution). Every row of `translate` that is not a refusal is named here.
+`x y z` are float32 draws, `p` is positive, `i j` are int64 below 4. An expression over `F.conv2d(x, y)` shows a row on a
+channels-last value. Rows of random numbers and of torch's own state have no test here, since nothing can be compared.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "bitwise_and __and__": ("torch.bitwise_and(i, j)", {"i": (3, 4), "j": (3, 4)}),
     "bitwise_or __or__": ("torch.bitwise_or(i, j)", {"i": (3, 4), "j": (3, 4)}),
     "remainder": ("torch.remainder(x * 5, 2)", {"x": (3, 4)}),
+    "round_": ("x.clone().round_()", {"x": (3, 4)}),
+    "byte": ("i.byte()", {"i": (3, 4)}),
+    "cosine_similarity": ("F.cosine_similarity(x, y, dim=1)", {"x": (3, 4), "y": (3, 4)}),
+    "cdist": ("torch.cdist(x, y)", {"x": (2, 3, 4), "y": (2, 5, 4)}),
+    "fmod": ("torch.fmod(x * 5, -p)", {"x": (3, 4), "p": (3, 4)}),
+    "deg2rad": ("torch.deg2rad(x * 90)", {"x": (3, 4)}),
+    "rad2deg": ("torch.rad2deg(x)", {"x": (3, 4)}),
     "rsub": ("torch.rsub(x, 1.0)", {"x": (3, 4)}),
     "where": ("torch.where(x > 0, x, y)", {"x": (3, 4), "y": (3, 4)}),
     "masked_fill masked_fill_": ("x.masked_fill(y > 0, -7.0)", {"x": (3, 4), "y": (3, 4)}),
@@ -145,6 +152,7 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "var": ("x.var(dim=-1) + x.var(-1, unbiased=False)", {"x": (2, 5)}),
     "std": ("x.std(dim=-1)", {"x": (2, 5)}),
     "norm vector_norm": ("x.norm(dim=-1, keepdim=True)", {"x": (2, 5)}),
+    "logcumsumexp": ("torch.logcumsumexp(x, 1)", {"x": (2, 5)}),
     "cumsum": ("x.cumsum(1)", {"x": (2, 5)}),
     "cumprod": ("x.cumprod(1)", {"x": (2, 5)}),
     "topk": ("x.topk(2, dim=-1)[0]", {"x": (2, 5)}),

@@ -73,6 +73,30 @@ def tensors_in(values: Any) -> list[torch.Tensor]:
     return [t for t in flat if isinstance(t, torch.Tensor)]
 
 
+LAST = "_portwright_last"  # what the reference itself holds channels-last: the port holds it just so
+ALONG_LAST = frozenset({"linear", "layer_norm", "rms_norm"})  # of what reshapes: these work on the last axis in place
+
+
+def moves_last(name: str, args: Any) -> bool:
+    """`x.permute(0, 2, 3, 1)` of a value that the port holds channels-last."""
+    if name not in ("permute", "movedim", "moveaxis") or getattr(args[0], TAG, "") != "cl":
+        return False
+    axes = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
+    rank = args[0].ndim
+    if name == "permute":
+        return tuple(axes) == (0, *range(2, rank), 1)
+    return tuple(axes) in ((1, -1), (1, rank - 1))
+
+
+def keep_last(name: str, args: Any, inputs: Any, result: Any) -> None:
+    """Mark what the reference holds channels-last, and what is computed from it on the same axes."""
+    if not isinstance(result, torch.Tensor) or getattr(result, TAG, "") == "cl" or any(result is i for i in inputs):
+        return
+    held = any(hasattr(i, LAST) and i.ndim == result.ndim for i in inputs)
+    if (args and moves_last(name, args)) or (held and (name not in RESHAPING or name in ALONG_LAST)):
+        setattr(result, LAST, True)
+
+
 KEEPING = frozenset({"squeeze", "unsqueeze"})  # what keeps the channels second where it touches later axes only
 
 
@@ -108,7 +132,7 @@ def behind(function: Any, inputs: tuple[Any, ...], result: Any) -> set[tuple[str
     result = parts(function, result)[0]
     if not isinstance(result, torch.Tensor) or getattr(result, TAG, "") != "cl" or name in RESHAPING | KEEPING:
         return set()
-    made = [t for t in tensors_in(inputs) if t.ndim == result.ndim and not getattr(t, TAG, "")]
+    made = [t for t in tensors_in(inputs) if t.ndim == result.ndim and not getattr(t, TAG, "") and not hasattr(t, LAST)]
     makers = {getattr(t, MADE_BY, None) for t in made}
     return {m for m in makers if m is not None and m[1] >= 0}
 
@@ -149,9 +173,10 @@ class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no typ
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         convolution = name in CONVOLUTIONS
+        inputs = tensors_in((*args, *(kwargs or {}).values()))
+        keep_last(name, args, inputs, result)
         if not convolution and name in RESHAPING:
             return result
-        inputs = tensors_in((*args, *(kwargs or {}).values()))
         if name in KEEPING:
             axes_kept(name, args, kwargs or {}, result)
             return result
@@ -168,7 +193,7 @@ class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no typ
             setattr(t, TAG, "cl")
             for u in [args[0]] if convolution and args else inputs:
                 maker = getattr(u, MADE_BY, None)
-                if maker is None or u.ndim != t.ndim or getattr(u, TAG, ""):
+                if maker is None or u.ndim != t.ndim or getattr(u, TAG, "") or hasattr(u, LAST):
                     continue
                 if not convolution or maker[1] >= 0:  # an argument of the model is brought in at the convolution
                     self.wanted.add(maker)

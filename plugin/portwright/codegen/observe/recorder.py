@@ -330,7 +330,7 @@ class Recorder:
             return
         key = (here.reached.fid, number)
         setattr(value, layouts.MADE_BY, key)
-        if key in self.promoted and not getattr(value, layouts.TAG, ""):
+        if key in self.promoted and not getattr(value, layouts.TAG, "") and not hasattr(value, layouts.LAST):
             setattr(value, layouts.TAG, "cl")
 
     def mark_layer(

@@ -102,7 +102,7 @@ class Seeing:
             return
         if layout_tag(value):
             self.tagged_ranks.add(value.ndim)
-        elif hasattr(value, "_portwright_made_by"):
+        elif hasattr(value, "_portwright_made_by") and not hasattr(value, "_portwright_last"):
             self.untagged.add((value.ndim, value._portwright_made_by))
 
     def see(self, value: Any) -> None:

@@ -65,7 +65,7 @@ def norm(op: Operation) -> ast.expr:
     return quote("mx.sqrt(s)", s=call("mx.sum", quote("mx.square(x)", x=op["input"]), axis=axis, keepdims=keepdims))
 
 
-@row("cumsum cumprod", "input dim dtype=None", Layout.AXIS)
+@row("cumsum cumprod logcumsumexp", "input dim dtype=None", Layout.AXIS)
 def cumulation(op: Operation) -> ast.expr:
     x = quote("x.astype(mx.int32)", x=op["input"]) if op.scope.seen(op.raw["input"]).dtypes == {"bool"} else op["input"]
     return call(f"mx.{op.name}", x, axis=op.axis())
