@@ -1,7 +1,7 @@
 """The table of row tests: a name, one torch expression over inputs, and the inputs' shapes.
 
-`x y z` are float32 draws, `p` is positive, `i j` are int64 below 4. An expression over `F.conv2d(x, y)` shows a row on a
-channels-last value. Rows of random numbers and of torch's own state have no test here, since nothing can be compared.
+`x y z` are float32 draws, `p` is positive, `i j` are int64 below 4. An expression over `F.conv2d(x, y)` shows a
+row on a channels-last value. Rows of random numbers and of torch's own state have no test: nothing can be compared.
 """
 
 from __future__ import annotations
