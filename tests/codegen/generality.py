@@ -249,7 +249,8 @@ def summary(report: dict[str, Any]) -> str:
         key = v.get("verdict", "skipped")
         counts[key] = counts.get(key, 0) + 1
     holes = len(report["holes"] or ())
-    return f"{report['name']}: {counts} holes={holes} {report['error'] or ''}"
+    unchecked = sum(a["checked"] == "no" for a in report["assumptions"] or ())
+    return f"{report['name']}: {counts} holes={holes} unchecked={unchecked} {report['error'] or ''}"
 
 
 def reports(
