@@ -9,6 +9,8 @@ before run time: they are put together again, and the conflict stays for the gen
 
 from __future__ import annotations
 
+import inspect
+import types
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,6 +81,7 @@ class Partition:
         self.local: dict[Context, Label] = {}
         self.index(contexts, {id(m) for model in models for m in model.modules()})
         self.static = {c: summary(c) for c in self.contexts}
+        self.forwarded()
 
     def index(self, contexts: Contexts, part: set[int]) -> None:
         """Who calls and makes what; what cannot be told apart is glued."""
@@ -101,6 +104,22 @@ class Partition:
         for i in (self.instances.keys() - contexts.built.keys()) & part:
             # nobody knows which call made it: it stays with all others of its class
             self.glue.join([i, *(j for j in self.instances if self.lineages[j][:1] == self.lineages[i][:1])])
+
+    def forwarded(self) -> None:
+        """A call that hands on `**keywords` is one text only where each function that it runs takes all of them."""
+        arrived: dict[Key, set[str]] = {}
+        for c in self.contexts:
+            for name, s in c.nodes.items():
+                if s.starred:
+                    arrived.setdefault((c.reached.fid, name), set()).update(s.starred)
+        takes = {c.reached.fid: c.reached.function for c in self.contexts} if arrived else {}
+        for c in self.contexts:
+            for name, s in c.nodes.items():
+                wanted = arrived.get((c.reached.fid, name), set())
+                if wanted and s.callees and name in c.reached.calls:
+                    reached = [takes[k.fid] for k in s.callees if k.fid in takes]
+                    every = all(accepts(f, wanted) for f in reached)
+                    self.static[c]["keywords", name] = "all" if every else frozenset(s.starred)
 
     def solve(self) -> Splits:
         for _ in range(ROUNDS):
@@ -206,6 +225,12 @@ class Partition:
             known = numbers.setdefault(self.block_of(c)[:2], {})  # type: ignore[index]
             out[c] = known.setdefault(self.label(c), len(known))
         return out
+
+
+def accepts(function: types.FunctionType, names: set[str]) -> bool:
+    """Whether a function takes all of these keywords."""
+    parameters = inspect.signature(function).parameters
+    return any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or names <= parameters.keys()
 
 
 def is_direct(c: Context) -> bool:
