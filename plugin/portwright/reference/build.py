@@ -86,12 +86,35 @@ def build(reference: str, config: dict[str, Any], seed: int) -> torch.nn.Module:
         elif hasattr(cls, "from_config") and hasattr(cls, "config_name"):
             model = cls.from_config({k: v for k, v in config.items() if k not in BOOKKEEPING})
         else:
-            model = cls(**plain_kwargs(reference, config))
+            model = plain_model(cls, plain_kwargs(reference, config), seed)
     except PortError:
         raise
     except Exception as error:
         raise not_built(reference, f"its constructor failed: {type(error).__name__}: {error}") from error
     return model.float().eval().requires_grad_(False)
+
+
+def plain_model(cls: type[torch.nn.Module], kwargs: dict[str, Any], seed: int) -> torch.nn.Module:
+    """A plain class from values out of JSON, which has lists only: a class may insist on tuples."""
+    try:
+        return cls(**kwargs)
+    except Exception:
+        tuples = tupled(kwargs)
+        if tuples == kwargs:
+            raise
+        torch.manual_seed(seed)
+        try:
+            return cls(**tuples)
+        except Exception:
+            pass
+        raise
+
+
+def tupled(value: Any) -> Any:
+    """Lists as tuples, in dicts too."""
+    if isinstance(value, dict):
+        return {k: tupled(v) for k, v in value.items()}
+    return tuple(tupled(v) for v in value) if isinstance(value, list) else value
 
 
 def plain_kwargs(reference: str, config: dict[str, Any]) -> dict[str, Any]:

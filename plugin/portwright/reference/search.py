@@ -24,7 +24,7 @@ PICTURES = {"all": (14, 10), "unseen": (18, 22)}
 
 
 def pictures(model: nn.Module, config: Mapping[str, Any], plan: str) -> list[Spec]:
-    """Pictures of the size that the model was built for, by the names that constructors give it."""
+    """Pictures, videos and rows of the size that the model was built for, by the names that constructors give it."""
     batch = LENGTHS[plan][0]
     arguments = inspect.signature(inspect.unwrap(type(model).__init__)).parameters
     given = {**{k: p.default for k, p in arguments.items()}, **config}
@@ -36,7 +36,10 @@ def pictures(model: nn.Module, config: Mapping[str, Any], plan: str) -> list[Spe
     wanted = [int(d) for d in (*depths, 3, 1) if isinstance(d, int)]
     squares = [(s, s) if isinstance(s, int) else tuple(s) for s in sizes if isinstance(s, (int, tuple, list))]
     both = [s for s in squares if len(s) == 2 and all(isinstance(n, int) and 0 < n <= 4096 for n in s)]
-    return [{"shape": [batch, d, *s]} for s in both for d in dict.fromkeys(wanted)]
+    lengths = [v for k, v in given.items() if re.search(r"^(seq_len|seq_length|max_seq_len|length)$", k)]
+    frames = [v for k, v in given.items() if re.search(r"^(num_)?frames$", k) and isinstance(v, int)]
+    extents = [*both, *[(f, *s) for s in both for f in frames], *[(n,) for n in lengths if isinstance(n, int)]]
+    return [{"shape": [batch, d, *extent]} for extent in extents for d in dict.fromkeys(wanted)]
 
 
 def layer_specs(model: nn.Module, plan: str) -> list[Spec]:

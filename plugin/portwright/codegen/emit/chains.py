@@ -28,10 +28,11 @@ def given_name(scope: Scope, node: ast.expr) -> ast.expr:
     return ast.Name(ARGUMENT, ast.Load())
 
 
-def sequential(scope: Scope, n: ast.Call) -> ast.expr:
-    """A Sequential is a list in MLX, applied in order."""
+def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
+    """A Sequential is a list in MLX, applied in order. `other`: some instances have an Identity in its place."""
     demands: list[Demand] = []
-    layouts = {chain_layouts(scope, path, demands) for path in scope.seen(n.func).paths}
+    paths = [p for p in scope.seen(n.func).paths if is_list(scope, scope.program.modules[p])]
+    layouts = {chain_layouts(scope, path, demands) for path in paths}
     layouts = {both for both in layouts if both[0] is not None}
     if len(layouts) > 1:
         raise HoleError("Sequentials of layers of both layouts share a call")
@@ -43,9 +44,12 @@ def sequential(scope: Scope, n: ast.Call) -> ast.expr:
         raise HoleError("a Sequential whose input has no fixed rank")
     if entered != last:
         x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
-    nests = any(is_list(scope, layer) for p in scope.seen(n.func).paths for layer in layers_of(scope, p))
+    nests = any(is_list(scope, layer) for p in paths for layer in layers_of(scope, p))
     name = "nested_sequential" if nests else "sequential"
-    out = ask(quote(f"{name}(f, x)", f=scope.expr(n.func), x=x), Demand("snippet", name), *demands)
+    text = f"{name}(f, x) if isinstance(f, list) else x" if other else f"{name}(f, x)"
+    if other and (entered, state) != (last, last):
+        raise HoleError("a Sequential that changes the layout, or an Identity that does not")
+    out = ask(quote(text, f=scope.expr(n.func), x=x), Demand("snippet", name), *demands)
     if state == out_last:
         return out
     return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)

@@ -140,7 +140,9 @@ def container(scope: Scope, n: ast.Call, base: str) -> ast.expr:
     if base == "ModuleList":
         if not n.args:
             return ast.List([], ast.Load())
-        return as_list(scope.expr(n.args[0]))
+        made = as_list(scope.expr(n.args[0]))
+        is_tuple = "tuple" in scope.kinds(n.args[0]) and not isinstance(made, ast.List)
+        return quote("list(x)", x=made) if is_tuple else made
     if len(n.args) == 1 and "module" not in scope.kinds(n.args[0]):
         inner = n.args[0].value if isinstance(n.args[0], ast.Starred) else n.args[0]
         return as_list(scope.expr(inner))

@@ -113,9 +113,11 @@ SNIPPETS = {
     return None if attention_mask is None or length == 1 else attention_mask[:, -length:]
 ''',
     "pad_from_last": '''def pad_from_last(x, widths, value=0):
-    """Pad by pairs of widths that count axes from the last one backwards."""
-    pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)]
-    return mx.pad(x, [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1], constant_values=value)
+    """Pad by pairs of widths that count axes from the last one backwards; negative widths cut."""
+    pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)][::-1]
+    cuts = [slice(max(-a, 0), b if b < 0 else None) for a, b in pairs]
+    added = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    return mx.pad(x[(..., *cuts)], [(0, 0)] * (x.ndim - len(pairs)) + added, constant_values=value)
 ''',
     "make_chunked_causal_mask": '''def make_chunked_causal_mask(
     inputs_embeds, chunk_size, attention_mask=None, position_ids=None

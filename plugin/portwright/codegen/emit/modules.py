@@ -51,8 +51,8 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     paths = scope.seen(n.func).paths
     if len(n.args) == 1 and paths and all(is_elementwise(scope, p) for p in paths):
         return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])  # activations that differ by instance
-    if bases == {"Sequential"}:
-        return sequential(scope, n)
+    if "Sequential" in bases and bases - TRANSPARENT == {"Sequential"}:
+        return sequential(scope, n, other=len(bases) > 1)
     titles = {layer_title(scope.program, c.cls) for c in callees}
     if len(titles) == 1 and (layer := LAYER_CALLS.get(next(iter(titles)))) is not None:
         made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])

@@ -25,6 +25,7 @@ from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.activations import KNOWN
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
@@ -170,6 +171,15 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
     raise HoleError(f"the global {node.id} ({ref.name or ref.sort}) has no translation")
 
 
+def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:
+    """`nn.ReLU`, a class of activations that is handed on as a value: MLX's of the same name."""
+    if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
+        return None
+    named = {text.removesuffix("()") for _, text, _ in KNOWN}
+    title = f"nn.{node.attr}"
+    return quote(title) if ref.name == "torch.nn" and title in named else None
+
+
 def is_standard(module: str) -> bool:
     """Whether a module is Python's own."""
     return module.partition(".")[0] in sys.stdlib_module_names
@@ -182,6 +192,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
     constant = module_constant(scope, n)
     if constant is not None:
         return constant
+    if (layer := layer_class(scope, n)) is not None:
+        return layer
     if "device" in seen.kinds:
         return ast.Constant(None)
     if n.attr == "dtype" and (isinstance(n.value, ast.Call) or holder == {"module"}):

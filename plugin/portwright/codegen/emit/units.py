@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from portwright.codegen.emit.choices import chosen_keywords
+from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -39,6 +40,8 @@ def bind(scope: Scope, n: ast.Call, callee: Function, skip_self: bool) -> Argume
     out = Arguments({}, [], [], [])
     for index, value in enumerate(n.args):
         if isinstance(value, ast.Starred):
+            if isinstance(value.value, ast.Name) and empty_variadic(scope, value.value) is not None:
+                continue  # nothing ever arrived by it
             if index >= len(places) and a.vararg:
                 out.star.append(value)
                 continue

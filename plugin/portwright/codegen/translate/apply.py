@@ -52,6 +52,8 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """The MLX tree of one call of a leaf function. Raises HoleError where there is no row or an argument is unknown."""
     table = ROWS if callee.torch else LIBRARY_ROWS
     found = table.get(callee.name if callee.torch else row_title(callee))
+    if callee.module == "torch.nn.functional":  # a function of another sense than the method of its name
+        found = table.get(f"F.{callee.name}", found)
     if found is None:
         raise HoleError(f"no row for torch's {callee.name}")
     is_method = isinstance(n.func, ast.Attribute) and bool(scope.kinds(n.func.value) & {"tensor"})

@@ -25,7 +25,11 @@ def padding_of(op: Operation) -> ast.expr:
     mode = op.value("mode", "constant")
     if mode not in ("constant", "replicate", "reflect", "circular"):
         raise HoleError(f"padding of mode {mode}")
-    if op.scope.rank(op.raw["input"]) is None and not op.is_last() and mode == "constant":
+    items = op.scope.seen(op.raw["pad"]).items
+    cuts = not is_literal(op["pad"]) and any(isinstance(i, int) and i < 0 for i in items)
+    if cuts and (op.is_last() or mode != "constant"):
+        raise HoleError("negative padding by computed widths, channels-last or of another mode")
+    if cuts or (op.scope.rank(op.raw["input"]) is None and not op.is_last() and mode == "constant"):
         value = op.args.get("value")
         padded = call("pad_from_last", op["input"], op["pad"], *([value] if value is not None and plain(value) else []))
         return ask(padded, Demand("snippet", "pad_from_last"))

@@ -68,6 +68,7 @@ def softmax(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
 # Layers that call a function with their own settings: the function's row, and row arguments by the layer's attributes.
 FUNCTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "Unflatten": ("unflatten", {"dim": "dim", "unflattened_size": "sizes"}),
+    "Unfold": ("F.unfold", {k: k for k in ("kernel_size", "dilation", "padding", "stride")}),
     "LogSoftmax": ("log_softmax", {"dim": "dim"}),
     "GLU": ("glu", {"dim": "dim"}),
     "PixelShuffle": ("pixel_shuffle", {"upscale_factor": "upscale_factor"}),

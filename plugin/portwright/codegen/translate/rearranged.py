@@ -10,6 +10,7 @@ import ast
 import re
 from dataclasses import dataclass
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, literal, method, quote, tuple_of
@@ -143,3 +144,23 @@ def reduce(op: Operation) -> ast.expr:
     if gone:
         x = call(f"mx.{kind}", x, axis=literal(gone if len(gone) > 1 else gone[0]))
     return joined(ordered(op, x, [name for name in names if name in wanted], wanted), pattern.after)
+
+
+def packed_axis(op: Operation) -> tuple[int, int]:
+    """The place of `*` in a pattern, and how many axes follow it."""
+    names = op.value("pattern").split()
+    if names.count("*") != 1:
+        raise HoleError(f"{op.name}: the pattern {op.value('pattern')!r}")
+    return names.index("*"), len(names) - names.index("*") - 1
+
+
+@row("einops.pack", "tensors pattern", Layout.OPAQUE, LIBRARY_ROWS)
+def pack(op: Operation) -> ast.expr:
+    made = call("pack", op["tensors"], *map(literal, packed_axis(op)))
+    return ask(made, Demand("snippet", "pack"))
+
+
+@row("einops.unpack", "tensor packed_shapes pattern", Layout.OPAQUE, LIBRARY_ROWS)
+def unpack(op: Operation) -> ast.expr:
+    made = call("unpack", op["tensor"], op["packed_shapes"], literal(packed_axis(op)[0]))
+    return ask(made, Demand("snippet", "unpack"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
+from portwright.codegen.translate.packing import IMPORTS as PACKING_IMPORTS
+from portwright.codegen.translate.packing import SNIPPETS as PACKING_SNIPPETS
 from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
 from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPETS
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
@@ -185,6 +187,7 @@ SNIPPETS = {
     **RECURRENT_SNIPPETS,
     **TRANSFORMER_SNIPPETS,
     **SCATTER_SNIPPETS,
+    **PACKING_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,
@@ -200,4 +203,4 @@ SNIPPETS = {
 NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
 NEEDS |= {"masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
-IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS}
+IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS}

@@ -38,6 +38,21 @@ SELECT = '''def where_true(x, mask):
     flat = mx.array([i for i, v in enumerate(mask.flatten().tolist()) if v], dtype=mx.int32)
     return x.reshape(-1, *x.shape[mask.ndim :])[flat]
 '''
+IMAGE_WINDOWS = '''def image_windows(x, kernel_size, dilation=1, padding=0, stride=1):
+    """The windows of (batch, channels, rows, columns) as (batch, channels * window, windows)."""
+
+    def pair(value):
+        return (value, value) if isinstance(value, int) else tuple(value)
+
+    sides = zip(pair(kernel_size), pair(dilation), pair(stride), pair(padding))
+    x = mx.pad(x, [(0, 0), (0, 0), *[(p, p) for p in pair(padding)]])
+    places = []
+    for length, (size, spread, step, _) in zip(x.shape[2:], sides):
+        starts = mx.arange(0, length - spread * (size - 1), step)
+        places.append(mx.arange(size)[:, None] * spread + starts)
+    rows, columns = places[0][:, None, :, None], places[1][None, :, None, :]
+    return x[:, :, rows, columns].flatten(4).flatten(1, 3)
+'''
 GRID_SAMPLE = '''def sample_on_grid(x, grid, align_corners=False, border=False):
     """Bilinear samples of (batch, channels, rows, columns) at (batch, h, w, 2) places from -1 to 1."""
     batch, _, height, width = x.shape
@@ -60,6 +75,7 @@ GRID_SAMPLE = '''def sample_on_grid(x, grid, align_corners=False, border=False):
     return total.transpose(0, 3, 1, 2)
 '''
 SNIPPETS = {
+    "image_windows": IMAGE_WINDOWS,
     "sliding_windows": WINDOWS,
     "repeat_each": REPEAT_EACH,
     "true_positions": POSITIONS,
@@ -77,6 +93,13 @@ def carried(name: str, made: ast.expr) -> ast.expr:
 def unfold(op: Operation) -> ast.expr:
     """The method of tensors; the function of images has other arguments."""
     return carried("sliding_windows", call("sliding_windows", op["input"], op["dimension"], op["size"], op["step"]))
+
+
+@row("F.unfold", "input kernel_size dilation=1 padding=0 stride=1")
+def image_windows(op: Operation) -> ast.expr:
+    names = ("dilation", "padding", "stride")
+    made = call("image_windows", op["input"], op["kernel_size"], **{n: op.args.get(n) for n in names})
+    return carried("image_windows", made)
 
 
 @row("grid_sample", "input grid mode='bilinear' padding_mode='zeros' align_corners=False")
