@@ -13,6 +13,7 @@ from portwright.errors import ExitCode, PortError, Problem
 BOOKKEEPING = frozenset(
     {"architectures", "transformers_version", "_class_name", "_diffusers_version", "portwright", "auto_map"}
 )
+WANTS_TUPLES: set[type] = set()
 _NOT_THE_LIBRARY = ("portwright", "auto_map")  # of them, what a transformers config does not keep
 
 
@@ -95,7 +96,12 @@ def build(reference: str, config: dict[str, Any], seed: int) -> torch.nn.Module:
 
 
 def plain_model(cls: type[torch.nn.Module], kwargs: dict[str, Any], seed: int) -> torch.nn.Module:
-    """A plain class from values out of JSON, which has lists only: a class may insist on tuples."""
+    """A plain class from values out of JSON, which has lists only: a class may insist on tuples.
+
+    Once it has, it is given tuples at once.
+    """
+    if cls in WANTS_TUPLES:
+        return cls(**tupled(kwargs))
     try:
         return cls(**kwargs)
     except Exception:
@@ -104,7 +110,9 @@ def plain_model(cls: type[torch.nn.Module], kwargs: dict[str, Any], seed: int) -
             raise
         torch.manual_seed(seed)
         try:
-            return cls(**tuples)
+            model = cls(**tuples)
+            WANTS_TUPLES.add(cls)
+            return model
         except Exception:
             pass
         raise

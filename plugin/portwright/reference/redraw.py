@@ -42,10 +42,10 @@ def normal(like: torch.Tensor, g: torch.Generator) -> torch.Tensor:
 def drawn_parameter(module: nn.Module, value: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     """The new value of one parameter, chosen by its module's torch base class and by what it was initialised to."""
     noise = normal(value, g)
-    if value.ndim >= 2 and isinstance(module, (nn.Linear, _ConvNd, nn.Embedding, nn.Bilinear)):
-        return noise * fan_scale(module, value)
     if value.numel() == 0:
         return value
+    if value.ndim >= 2 and isinstance(module, (nn.Linear, _ConvNd, nn.Embedding, nn.Bilinear)):
+        return noise * fan_scale(module, value)
     low, high = float(value.min()), float(value.max())
     if low == high:
         if abs(low) >= 0.1:

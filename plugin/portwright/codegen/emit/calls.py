@@ -13,14 +13,14 @@ from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.names import dtype, is_standard
 from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
-from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.emit.scope import Scope, expression, keyword_name
 from portwright.codegen.emit.supers import is_super_call, super_call
 from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.emit.units import holds_function, unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import function_of
-from portwright.codegen.quote import literal
+from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_call, is_cache_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.apply import apply_row, is_library_row
@@ -101,6 +101,12 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
             return literal(seen.consts[0])
     if callee.name == "get_text_config" and isinstance(n.func, ast.Attribute) and not (n.args or n.keywords):
         return text_config(scope, n.func.value)[0]
+    if (
+        callee.name == "isinstance"
+        and scope.program.trace.config_style == "kwargs"
+        and ast.unparse(n.args[1]) == "tuple"
+    ):
+        return quote("isinstance(x, (tuple, list))", x=scope.expr(n.args[0]))  # a saved config holds tuples as lists
     if callee.name == "len" and callee.module == "builtins":
         held_values = scope.expr(n.args[0])
         if isinstance(held_values, (ast.Tuple, ast.Dict)) and ast.unparse(held_values) in ("()", "{}"):
@@ -214,9 +220,7 @@ def keyword_item(scope: Scope, n: ast.Call) -> ast.expr | None:
         return None
     title = n.args[0].value
     if title in scope.trace.starred:
-        if title not in scope.extra_params:
-            scope.extra_params.append(title)
-        return ast.Name(title, ast.Load())
+        return keyword_name(scope, title)
     return scope.expr(n.args[1]) if len(n.args) > 1 else ast.Constant(None)
 
 

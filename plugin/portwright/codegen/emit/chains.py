@@ -10,10 +10,10 @@ from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import loads, quote
 from portwright.codegen.trace import ModuleTrace, Seen
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
-from portwright.codegen.translate.layers import LAYER_CALLS, NAMED_LENGTHS, layer_title
+from portwright.codegen.translate.layers import FUNCTIONS, LAYER_CALLS, NAMED_LENGTHS, layer_title
 
 Passed = tuple[Seen, Seen]  # what a layer was given, and what it gave
 ARGUMENT = "x"
@@ -157,12 +157,22 @@ def item(scope: Scope, n: ast.Call) -> ast.expr | None:
         raise HoleError("a layer in Sequentials of several layouts or ranks")
     call = ast.Call(ast.Name("layer", ast.Load()), [Given(ARGUMENT, ast.Load())], [])
     call.args[0].stands, call.stands = next(iter(both))  # type: ignore[attr-defined]
-    if layer_title(program, layers[0].cls) in NAMED_LENGTHS:
-        call.lengths = {k.arg: scope.expr(k.value) for k in n.keywords}  # type: ignore[attr-defined]
-        n = ast.Call(n.func, n.args, [])
+    title = layer_title(program, layers[0].cls)
+    names = list(FUNCTIONS[title][1]) if title in FUNCTIONS else []
+    named = {k.arg: k.value for k in n.keywords if k.arg in names or title in NAMED_LENGTHS}
+    settings: dict[str | None, ast.expr] = {**dict(zip(names, n.args, strict=False)), **named}
+    call.given = settings  # type: ignore[attr-defined]
+    n = ast.Call(n.func, n.args[len(names) :], [k for k in n.keywords if k.arg not in settings])
     body = LAYER_CALLS[layer_title(program, layers[0].cls)](scope, call, layers)
-    parameters = ast.arguments([], [ast.arg(ARGUMENT)], None, [], [], None, [])
+    held = sorted(loads(body) & (scope.locals - {ARGUMENT}) - still(scope))  # what a loop may bind again
+    values = [ast.Name(name, ast.Load()) for name in held]
+    parameters = ast.arguments([], [ast.arg(name) for name in (ARGUMENT, *held)], None, [], [], None, list(values))
     return ask(ast.Lambda(parameters, body), *[Demand("assume", a) for a in looked_up(scope, n)])
+
+
+def still(scope: Scope) -> set[str]:
+    """Parameters that nothing assigns."""
+    return {name for name in scope.params if not scope.reached_stores.get(name, 0)}
 
 
 def in_sequential(scope: Scope, path: str) -> bool:

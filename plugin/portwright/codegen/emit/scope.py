@@ -240,6 +240,18 @@ def is_new(node: ast.expr) -> bool:
     return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare))
 
 
+def keyword_name(scope: Scope, title: str) -> ast.expr:
+    """What arrives through `**kwargs` under a name: a parameter from here on, or the root's config field."""
+    from portwright.codegen.facts.record import Demand, ask
+    from portwright.codegen.quote import quote
+
+    if scope.is_root_init and scope.program.trace.config_style != "object":
+        return ask(quote(f"config.{title}"), Demand("config", title))
+    if title not in scope.params and title not in scope.extra_params:
+        scope.extra_params.append(title)
+    return ast.Name(title, ast.Load())
+
+
 def expanded_keywords(scope: Scope, n: ast.Call) -> list[ast.keyword]:
     """A call's keywords, with `**` of a dict literal (in place or in a local name) written out."""
     out: list[ast.keyword] = []

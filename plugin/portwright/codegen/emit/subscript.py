@@ -10,7 +10,7 @@ from portwright.codegen.emit.modules import activation_value
 from portwright.codegen.emit.names import item
 from portwright.codegen.emit.parts import part as part_of
 from portwright.codegen.emit.results import element, element_of_call, result_callees
-from portwright.codegen.emit.scope import Scope, expression, is_changed
+from portwright.codegen.emit.scope import Scope, expression, is_changed, keyword_name
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last
@@ -98,9 +98,7 @@ def keyword_argument(scope: Scope, n: ast.Subscript) -> ast.expr | None:
         return None
     if scope.reached_stores.get(n.value.id, 0) or is_changed(scope, n.value.id):
         return None
-    if key not in scope.extra_params:
-        scope.extra_params.append(key)
-    return ast.Name(key, ast.Load())
+    return keyword_name(scope, key)
 
 
 def is_whole(scope: Scope, value: ast.expr, index: ast.Slice) -> bool:

@@ -9,7 +9,7 @@ from portwright.codegen.emit.choices import chosen_keywords
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
-from portwright.codegen.emit.scope import Scope, expanded_keywords
+from portwright.codegen.emit.scope import Scope, expanded_keywords, keyword_name
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
@@ -169,9 +169,7 @@ def from_keywords(scope: Scope, dynamic: list[ast.expr], name: str) -> ast.expr:
     source = dynamic[0]
     a = scope.tree.args
     if isinstance(source, ast.Name) and a.kwarg and source.id == a.kwarg.arg:
-        if name not in scope.params and name not in scope.extra_params:
-            scope.extra_params.append(name)
-        return ast.Name(name, ast.Load())
+        return keyword_name(scope, name)
     return ast.Subscript(scope.expr(source), ast.Constant(name), ast.Load())
 
 

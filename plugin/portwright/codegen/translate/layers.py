@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from portwright.codegen.facts.record import ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.program import Program
@@ -98,7 +99,8 @@ def register_functions() -> None:
             function: str = function,
             names: dict[str, str] = names,
         ) -> ast.expr:
-            return as_function(scope, n, function, **{q: setting(modules, k) for k, q in names.items()})
+            given = getattr(n, "given", {})  # by the constructor, where its code stands in a Sequential
+            return as_function(scope, n, function, **{q: given.get(k) or setting(modules, k) for k, q in names.items()})
 
         layer(title)(by_row)
     for kind, mode in PADDING.items():
@@ -119,14 +121,14 @@ NAMED_LENGTHS = frozenset({"einops.Rearrange", "einops.Reduce"})  # their keywor
 
 @layer("einops.Rearrange")
 def rearrange(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
-    lengths = getattr(n, "lengths", None) or setting(modules, "axes_lengths") or {}
+    lengths = getattr(n, "given", None) or setting(modules, "axes_lengths") or {}
     return as_function(scope, n, "einops.rearrange", pattern=setting(modules, "pattern"), **lengths)
 
 
 @layer("einops.Reduce")
 def reduce(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr:
     names = ("pattern", "reduction")
-    lengths = getattr(n, "lengths", None) or setting(modules, "axes_lengths") or {}
+    lengths = getattr(n, "given", None) or setting(modules, "axes_lengths") or {}
     return as_function(scope, n, "einops.reduce", **{k: setting(modules, k) for k in names}, **lengths)
 
 
@@ -138,15 +140,12 @@ def as_function(scope: Scope, n: ast.Call, name: str, **settings: Any) -> ast.ex
 
     op = Operation(scope, n, name, {"input": n.args[0]}, {"input": scope.expr(n.args[0])})
     for key, value in settings.items():
-        if value is not None:
-            shown = (
-                literal(tuple(value) if isinstance(value, list) else value)
-                if not isinstance(value, ast.expr)
-                else value
-            )
-            op.args[key] = shown
+        if isinstance(value, ast.expr):
+            op.raw[key], op.args[key] = value, scope.expr(value)
+        elif value is not None:
+            op.args[key] = literal(tuple(value) if isinstance(value, list) else value)
             op.raw[key] = op.args[key]
-    return laid_out(scope, n, ROWS[name] if name in ROWS else LIBRARY_ROWS[name], op)
+    return ask(laid_out(scope, n, ROWS[name] if name in ROWS else LIBRARY_ROWS[name], op), *op.assumed)
 
 
 ATTENTION_INPUTS = "query key value key_padding_mask need_weights attn_mask average_attn_weights is_causal"
