@@ -145,3 +145,18 @@ class Program:
 
     def init_of(self, cls: str) -> str:
         return self.method(cls, "__init__")
+
+
+def reads_own_state(function: Function) -> bool:
+    """Whether a method reads attributes of its object that are neither None nor one constant."""
+    own = function.parameters[:1]
+    return any(
+        isinstance(n, ast.Attribute)
+        and isinstance(n.ctx, ast.Load)
+        and isinstance(n.value, ast.Name)
+        and [n.value.id] == own
+        and function.seen(n).n > 0
+        and not function.seen(n).const
+        and bool(function.seen(n).kinds - {"none"})
+        for n in function.nodes
+    )

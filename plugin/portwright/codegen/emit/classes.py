@@ -211,7 +211,8 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     """One class with its methods in the reference's order."""
     program = work.program
     methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
-    emitted = [f for f in methods if f.body or program.functions[f.fid].trace.name == "__init__"]
+    kept = (program.trace.entry, program.trace.init)
+    emitted = [f for f in methods if f.body or f.fid in kept or program.functions[f.fid].trace.name == "__init__"]
     body: list[ast.stmt] = [function_node(work, f) for f in emitted]
     if cls == program.trace.root and program.trace.init not in work.done:  # else its own or an inherited one is there
         body.insert(0, root_init(cls))

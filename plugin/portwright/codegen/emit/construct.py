@@ -113,7 +113,7 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if is_standard(callee.module):
         return plain_call(scope, n)
     called = scope.program.method(callee.cls, "__call__")
-    if called:  # a processor: calls of it are calls of its function
+    if called and scope.work.is_processor(callee.cls):  # a processor: calls of it are calls of its function
         return scope.work.function_name(scope, called)
     if callee.fid:
         title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))

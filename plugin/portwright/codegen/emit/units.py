@@ -288,7 +288,7 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
         return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
     if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
         return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
-    if sort == "object" and len({c.fid for c in callees}) > 1:
+    if sort == "object" and (len({c.fid for c in callees}) > 1 or scope.work.is_in_class(callees[0].fid)):
         return scope.expr(f)
     if sort == "object":
         return scope.work.function_name(scope, callee.fid)

@@ -18,7 +18,7 @@ from portwright.codegen.facts.returns import Result
 from portwright.codegen.holes import Assumption, Hole, HoleError, raised
 from portwright.codegen.idioms.proofs import Norm, Proofs
 from portwright.codegen.layout import to_last
-from portwright.codegen.program import Program
+from portwright.codegen.program import Program, reads_own_state
 from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
 from portwright.codegen.runtime.caches import none_at_first
@@ -139,10 +139,11 @@ class Work:
         return bool(trace.owner) and (self.program.is_module(trace.owner) or not self.is_processor(trace.owner))
 
     def is_processor(self, cls: str) -> bool:
-        """A class of plain objects that are called."""
+        """A class of plain objects that are called, and that have no state which the call reads."""
         if self.is_autograd(cls):
             return True
-        return not self.program.is_module(cls) and bool(self.program.method(cls, "__call__"))
+        called = "" if self.program.is_module(cls) else self.program.method(cls, "__call__")
+        return bool(called) and not reads_own_state(self.program.functions[called])
 
     def is_autograd(self, cls: str) -> bool:
         """A class of functions with a gradient of their own, of which the port has the function."""

@@ -16,13 +16,16 @@ from portwright.codegen.translate.registry import Operation, row
 )
 def attention(op: Operation) -> ast.expr:
     """MLX takes (batch, heads, length, head_dim) as torch does; keys may have fewer heads."""
-    if op.rank("query") != 4:
+    rank = op.rank("query")
+    if rank != 4 and (rank != 3 or op.get("attn_mask") is not None):
         raise HoleError("attention on tensors that are not of rank 4")
     scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
     mask = op.get("attn_mask")
     if mask is None and op.value("is_causal", False):
         mask = ast.Constant("causal")
-    return call("mx.fast.scaled_dot_product_attention", op["query"], op["key"], op["value"], scale=scale, mask=mask)
+    given = [op[k] if rank == 4 else quote("x[:, None]", x=op[k]) for k in ("query", "key", "value")]
+    made = call("mx.fast.scaled_dot_product_attention", *given, scale=scale, mask=mask)
+    return made if rank == 4 else quote("y[:, 0]", y=made)
 
 
 FUNCTIONAL = (

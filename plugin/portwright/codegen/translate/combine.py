@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.emit.expressions import meet
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis
 from portwright.codegen.quote import call, literal, quote
@@ -86,3 +87,12 @@ def meshgrid(op: Operation) -> ast.expr:
 @row("broadcast_tensors", "*tensors")
 def broadcast_tensors(op: Operation) -> ast.expr:
     return call("mx.broadcast_arrays", *op.sizes("tensors"))
+
+
+@row("pad_sequence", "sequences batch_first=False padding_value=0.0 padding_side='right'")
+def pad_sequence(op: Operation) -> ast.expr:
+    if op.value("padding_side", "right") != "right":
+        raise HoleError("sequences padded on the left")
+    given = [] if op.get("padding_value") is None or op.value("padding_value") == 0 else [op["padding_value"]]
+    made: ast.expr = ask(call("pad_sequence", op["sequences"], *given), Demand("snippet", "pad_sequence"))
+    return made if op.value("batch_first", False) else quote("x.swapaxes(0, 1)", x=made)

@@ -258,6 +258,8 @@ def key_mask(op: Operation) -> ast.expr:
     rows = {(q[0], k[1]) for q, k in zip(queries, keys, strict=False)}
     if not masks or not {tuple(m) for m in masks} <= rows:
         raise HoleError("an attention mask of rank 2 that is not one row of keys for each of the batch")
+    if "none" in op.kinds("attn_mask"):
+        return quote("None if m is None else m[:, None, None, :]", m=op["attn_mask"])
     return quote("m[:, None, None, :]", m=op["attn_mask"])
 
 

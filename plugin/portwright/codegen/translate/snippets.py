@@ -144,6 +144,13 @@ ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_
     return out.transpose(2, 0, 1, 3).flatten(2) @ out_weight.T + out_bias
 '''
 
+PAD_SEQUENCE = '''def pad_sequence(sequences, value=0):
+    """Arrays of several lengths as one, each filled up at its end."""
+    longest = max(x.shape[0] for x in sequences)
+    pads = [[(0, longest - x.shape[0]), *[(0, 0)] * (x.ndim - 1)] for x in sequences]
+    return mx.stack([mx.pad(x, pad, constant_values=value) for x, pad in zip(sequences, pads)])
+'''
+
 CEIL_POOL = '''class CeilAvgPool2d(nn.Module):
     """Averages over windows of which the last may reach over the edge; only what is inside counts there."""
 
@@ -191,6 +198,7 @@ SNIPPETS = {
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,
+    "pad_sequence": PAD_SEQUENCE,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
     "pad_by_index": PAD_BY_INDEX,
