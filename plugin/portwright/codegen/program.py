@@ -46,6 +46,10 @@ class Function:
         """The node that each node is a part of."""
         return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
+    def stores_of(self, name: str) -> int:
+        """How often a local name is bound, by whatever statement."""
+        return sum(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in self.nodes)
+
     @property
     def is_method(self) -> bool:
         return self.trace.binding in ("method", "property")

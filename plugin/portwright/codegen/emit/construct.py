@@ -18,6 +18,7 @@ from portwright.codegen.quote import is_literal, literal, plain, quote
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS, TRANSPARENT, Constructor
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
+from portwright.codegen.translate.shared_layers import shared_layer, unweighted_norm
 
 CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
 
@@ -48,6 +49,11 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
         return ast.Call(quote(f"nn.{norm.layer}"), *torch_arguments(scope, n, base))
     if norm is not None:
         return norm_layer(scope, n, callee, norm)
+    carried = shared_layer(scope, n, callee.cls)
+    if carried is None and base == "RMSNorm" and program.is_torch(callee.cls):
+        carried = unweighted_norm(scope, n)
+    if carried is not None:
+        return carried
     if base in CONSTRUCTORS and not callee.fid:
         base, taken = row_of(scope, n, base)
         arguments, keywords = torch_arguments(scope, n, base, wraps=program.is_torch(callee.cls))
@@ -56,8 +62,8 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
                 ast.Call(quote(CONSTRUCTORS[base].layer), arguments, keywords), *chosen_keywords(scope, n), *taken
             )
             made = padded_layer(scope, n, base, made)
-            carried = CONSTRUCTORS[base].snippet
-            return ask(made, Demand("snippet", carried)) if carried else made
+            snippet = CONSTRUCTORS[base].snippet
+            return ask(made, Demand("snippet", snippet)) if snippet else made
         own = ast.Name(scope.work.class_title(callee.cls), ast.Load())
         return ask(ast.Call(own, arguments, keywords), Demand("class", callee.cls))
     if layer_title(program, callee.cls) in LAYER_CALLS and (function := item(scope, n)) is not None:

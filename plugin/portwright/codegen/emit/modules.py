@@ -16,6 +16,7 @@ from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
+from portwright.codegen.translate.shared_layers import LAYERS, carried_layer
 
 
 def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
@@ -26,6 +27,9 @@ def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
     if isinstance(node, ast.Subscript) and "module" in scope.kinds(node.value):
         return None  # an item of a module list is the item
     layer = layer_of(scope.work.activations, scope.program, seen.paths)
+    if layer is None and len(seen.types) == 1 and seen.types <= set(LAYERS):
+        cls = next(iter(seen.types))
+        layer = carried_layer(scope, LAYERS[cls][0], cls)
     return assuming(layer, choices(scope, node)) if layer is not None else None
 
 
@@ -53,6 +57,8 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])  # activations that differ by instance
     if "Sequential" in bases and bases - TRANSPARENT == {"Sequential"}:
         return sequential(scope, n, other=len(bases) > 1)
+    if all(c.cls in LAYERS for c in callees):
+        return called(scope, n, wants_last=scope.is_last(n.args[0]))
     titles = {layer_title(scope.program, c.cls) for c in callees}
     if len(titles) == 1 and (layer := LAYER_CALLS.get(next(iter(titles)))) is not None:
         made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])

@@ -16,7 +16,7 @@ from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
 from portwright.codegen.holes import HoleError, raise_error
 from portwright.codegen.layout import to_first
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import quote, stores
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
 
 
@@ -309,6 +309,16 @@ def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         if not any(q in text for q in quiet) and scope.kinds(item.context_expr) != {"device"}:
             raise HoleError(f"the context {text}")
     return block(scope, n.body)
+
+
+def is_quiet(scope: Scope, node: ast.expr, quiet: tuple[str, ...]) -> bool:
+    """Whether a local name only ever holds such contexts."""
+    if not isinstance(node, ast.Name) or node.id not in scope.locals or node.id in scope.params:
+        return False
+    bound = [s for s in scope.function.nodes if isinstance(s, ast.Assign) and node.id in stores(s)]
+    made = [n for s in bound for n in ast.walk(s.value) if isinstance(n, ast.Call)]
+    names = {ast.unparse(n.func).rpartition(".")[2] for n in made}
+    return len(bound) == scope.function.stores_of(node.id) and bool(names) and names <= set(quiet)
 
 
 @statement(ast.FunctionDef)

@@ -98,7 +98,7 @@ def unit_call(
     if len(fids) == 1 and not given.star:
         args, keywords = shortened(args, keywords, [q for q in first.parameters if q in kept])
     if len(fids) > 1 and (constructs or (function is None and holds_function(scope, n))):
-        check_names([work.program.functions[f] for f in fids], given.positional, kept)
+        check_names([work.program.functions[f] for f in fids], given.positional, [q for q in kept if q in given.named])
         function = function or scope.expr(n.func)
         keywords = [*[ast.keyword(q, a) for q, a in zip(given.positional, args, strict=False)], *keywords]
         args = []
@@ -250,7 +250,8 @@ def check_names(callees: list[Function], positional: list[str], kept: list[str])
     """Arguments are given by name to callees that run time chooses among, so the names must be the same."""
     for c in callees:
         names = c.parameters[1:] if c.is_method else c.parameters
-        if names[: len(positional)] != positional or set(kept) - set(names):
+        unknown = set() if c.tree.args.kwarg is not None else set(kept) - set(names)
+        if names[: len(positional)] != positional or unknown:
             raise HoleError("callees whose parameters have different names")
 
 

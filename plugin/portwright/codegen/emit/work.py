@@ -205,12 +205,16 @@ class Work:
         self.done[fid] = finished
 
     def kept_parameters(self, scope: Scope, body: list[ast.stmt]) -> list[str]:
-        read = {x for s in body for x in loads(s)} | self.facts.forced.get(scope.trace.fid, frozenset())
+        forced = self.facts.forced.get(scope.trace.fid, frozenset())
+        read = {x for s in body for x in loads(s)} | forced
         if scope.is_root_entry:  # whoever calls the port gives what the reference takes, used or not
             read |= scope.program.trace.arguments - scope.folded.keys()
         fixed = {q for q in scope.entry_literals if is_assigned_first(body, q)}
         names = [q for q in scope.params if q in read and q != scope.self_name and q not in fixed]
-        return names + [q for q in scope.extra_params if q not in names and q in read]
+        names += [q for q in scope.extra_params if q not in names and q in read]
+        if scope.tree.args.kwarg is not None:  # what a fellow callee reads goes to its **kwargs
+            names += [q for q in sorted(forced) if q not in names and q not in scope.params]
+        return names
 
     def with_registered(self, scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
         """Constructor arguments that the class reads later through its library's registered config."""

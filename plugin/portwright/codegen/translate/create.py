@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, quote, tuple_of
 from portwright.codegen.translate.registry import Operation, row, template
+
+if TYPE_CHECKING:
+    from portwright.codegen.emit.scope import Scope
 
 
 def dtype_of(op: Operation) -> ast.expr | None:
@@ -67,9 +71,27 @@ def full(op: Operation) -> ast.expr:
     return call("mx.full", op["size"], op["fill_value"], dtype=dtype_of(op))
 
 
+def starts_parameter(scope: Scope, node: ast.AST, depth: int = 0) -> bool:
+    """Whether an expression of a constructor goes nowhere but into the first values of parameters."""
+    if scope.trace.name != "__init__" or depth > 6:
+        return False
+    while not isinstance(node, ast.stmt):
+        node = scope.function.parents[node]
+        if isinstance(node, ast.Call) and {c.name for c in scope.seen(node).callees} == {"Parameter"}:
+            return True
+    if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
+        return False
+    name = node.targets[0].id
+    reads = [
+        n for n in scope.function.nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
+    ]
+    own = [n for n in reads if n.lineno > (node.end_lineno or 0)]
+    return bool(own) and all(starts_parameter(scope, n, depth + 1) for n in own)
+
+
 @row("randn rand", "*size dtype=None")
 def random(op: Operation) -> ast.expr:
-    if op.scope.random_is_zero:  # a parameter's first value: weights are loaded over it
+    if op.scope.random_is_zero or starts_parameter(op.scope, op.node):  # weights are loaded over it
         return call("mx.zeros", shape(op), dtype=dtype_of(op))
     raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
 

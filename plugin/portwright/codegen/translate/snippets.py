@@ -10,6 +10,7 @@ from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
 from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPETS
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
 from portwright.codegen.translate.scatter import SNIPPETS as SCATTER_SNIPPETS
+from portwright.codegen.translate.shared_layers import SNIPPETS as SHARED_SNIPPETS
 from portwright.codegen.translate.transformer import IMPORTS as TRANSFORMER_IMPORTS
 from portwright.codegen.translate.transformer import NEEDS as TRANSFORMER_NEEDS
 from portwright.codegen.translate.transformer import SNIPPETS as TRANSFORMER_SNIPPETS
@@ -195,6 +196,7 @@ SNIPPETS = {
     **TRANSFORMER_SNIPPETS,
     **SCATTER_SNIPPETS,
     **PACKING_SNIPPETS,
+    **SHARED_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,

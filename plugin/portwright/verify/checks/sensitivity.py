@@ -85,7 +85,7 @@ def _moves(
 ) -> bool:
     model = bench.model
     kept = mlx_port.parameters(model)[key]
-    shaken = mlx_port.to_mlx(shake(mlx_port.to_numpy(kept))).astype(kept.dtype)
+    shaken = mlx_port.to_mlx(np.asarray(shake(mlx_port.to_numpy(kept)))).astype(kept.dtype)
     model.update(tree_unflatten([(key, shaken)]))
     try:
         return _differ(before, bench.call(inputs, kwargs))
