@@ -106,6 +106,7 @@ class ClassTrace:
     bases: tuple[str, ...]  # class keys after itself in the method resolution order
     torch_base: str  # nearest base in torch.nn, "Module" for a plain one, "" for no module
     variant_of: str = ""  # the class that this is another variant of
+    constants: Mapping[str, Plain] = field(default_factory=dict)  # plain values that a module's class holds
 
 
 @dataclass(frozen=True)

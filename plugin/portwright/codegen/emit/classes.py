@@ -213,7 +213,7 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
     kept = (program.trace.entry, program.trace.init)
     emitted = [f for f in methods if f.body or f.fid in kept or program.functions[f.fid].trace.name == "__init__"]
-    body: list[ast.stmt] = [function_node(work, f) for f in emitted]
+    body: list[ast.stmt] = [*constants(work, cls, owners), *[function_node(work, f) for f in emitted]]
     if cls == program.trace.root and program.trace.init not in work.done:  # else its own or an inherited one is there
         body.insert(0, root_init(cls))
     if cls == program.trace.root and program.runtime == "mlx-lm":
@@ -226,6 +226,21 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     if cls != program.trace.root and stands_alone(work, cls, owners):
         made = without_own_config(made, [s for f in work.done.values() for s in f.body])
     return unparsed(switched(work, cls, made))
+
+
+def constants(work: Work, cls: str, owners: Mapping[str, object]) -> list[ast.stmt]:
+    """Plain values of the class that the port reads from its modules, as they differ from class to class."""
+    program = work.program
+    found, inherited = program.cls(cls), {}
+    for base in reversed(program.lineage(cls)[1:]):
+        if base in owners and (held := program.cls(base)) is not None:
+            inherited.update(held.constants)
+    made: list[ast.stmt] = []
+    for name, value in (found.constants if found is not None else {}).items():
+        known = name in inherited and inherited[name] == value
+        if (cls, name) in work.facts.live and name not in program.stored_attributes and not known:
+            made.append(ast.Assign([ast.Name(name, ast.Store())], literal(value)))
+    return made
 
 
 def base_titles(work: Work, cls: str, owners: Mapping[str, object]) -> list[str]:

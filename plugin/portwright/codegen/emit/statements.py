@@ -306,7 +306,8 @@ def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     quiet = ("autocast", "no_grad", "enable_grad", "profile", "maybe_autocast", "set_grad_enabled", "inference_mode")
     for item in n.items:
         text = ast.unparse(item.context_expr)
-        if not any(q in text for q in quiet) and scope.kinds(item.context_expr) != {"device"}:
+        named = is_quiet(scope, item.context_expr, (*quiet, "nullcontext"))
+        if not (named or any(q in text for q in quiet) or scope.kinds(item.context_expr) == {"device"}):
             raise HoleError(f"the context {text}")
     return block(scope, n.body)
 

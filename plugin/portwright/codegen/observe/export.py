@@ -111,7 +111,17 @@ def class_trace(cls: type) -> ClassTrace:
         # torch makes a subclass of its own for a layer with a parametrized weight
         named = [c for c in cls.__mro__ if c.__module__.startswith("torch.nn")]
         torch_base = next(c.__name__ for c in named if c.__module__ != "torch.nn.utils.parametrize")
-    return ClassTrace(class_key(cls), cls.__name__, cls.__module__, tuple(map(class_key, bases)), torch_base)
+    key, names = class_key(cls), tuple(map(class_key, bases))
+    return ClassTrace(key, cls.__name__, cls.__module__, names, torch_base, constants=constants_of(cls))
+
+
+def constants_of(cls: type) -> dict[str, Any]:
+    """The plain values that a module's class holds for all its instances, inherited ones included."""
+    if not issubclass(cls, torch.nn.Module) or cls.__module__.startswith("torch."):
+        return {}
+    own = [c for c in reversed(cls.__mro__) if not c.__module__.startswith("torch.") and c is not object]
+    held = {name: value for c in own for name, value in vars(c).items() if not name.startswith("__")}
+    return {name: value for name, value in held.items() if isinstance(value, (bool, int, float, str))}
 
 
 def all_classes(recorder: Recorder, models: Sequence[torch.nn.Module]) -> dict[str, ClassTrace]:
