@@ -13,7 +13,7 @@ from portwright.codegen.quote import is_literal, literal
 from portwright.codegen.runtime.experts import switched
 from portwright.codegen.runtime.root import renamed_arguments, root_methods
 from portwright.codegen.tidy.own_config import without_own_config
-from portwright.codegen.trace import FunctionTrace
+from portwright.codegen.trace import FunctionTrace, Plain
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 QUANTIZE_CALL = "if config.quantization is not None:\n    quantize(self, config.quantization)"
@@ -231,7 +231,8 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
 def constants(work: Work, cls: str, owners: Mapping[str, object]) -> list[ast.stmt]:
     """Plain values of the class that the port reads from its modules, as they differ from class to class."""
     program = work.program
-    found, inherited = program.cls(cls), {}
+    found = program.cls(cls)
+    inherited: dict[str, Plain] = {}
     for base in reversed(program.lineage(cls)[1:]):
         if base in owners and (held := program.cls(base)) is not None:
             inherited.update(held.constants)
