@@ -18,7 +18,7 @@ from portwright.codegen.quote import is_literal, literal, plain, quote
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS, TRANSPARENT, Constructor
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
-from portwright.codegen.translate.shared_layers import shared_layer, unweighted_norm
+from portwright.codegen.translate.shared_layers import shared_layer
 
 CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
 
@@ -50,8 +50,6 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if norm is not None:
         return norm_layer(scope, n, callee, norm)
     carried = shared_layer(scope, n, callee.cls)
-    if carried is None and base == "RMSNorm" and program.is_torch(callee.cls):
-        carried = unweighted_norm(scope, n)
     if carried is not None:
         return carried
     if base in CONSTRUCTORS and not callee.fid:

@@ -1,4 +1,4 @@
-"""Layers of torch and of the libraries' shared modules that MLX has none of, as text; keyed by the layer's class."""
+"""Layers of the libraries' shared modules that MLX has none of, as text; keyed by the layer's class."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import call, plain
+from portwright.codegen.quote import call
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
 
-UNWEIGHTED = '''class UnweightedRMSNorm(nn.Module):
-    """RMS norm without weights."""
-
-    def __init__(self, dims, eps):
-        super().__init__()
-        self.eps = eps
-
-    def __call__(self, x):
-        return mx.fast.rms_norm(x, None, self.eps)
-'''
 XIELU = '''class XIELU(nn.Module):
     """An activation that is quadratic above zero and exponential below, both with a weight."""
 
@@ -37,7 +27,7 @@ XIELU = '''class XIELU(nn.Module):
         )
         return mx.where(input > 0, above, below) + self.beta * input
 '''
-SNIPPETS = {"UnweightedRMSNorm": UNWEIGHTED, "XIELU": XIELU}
+SNIPPETS = {"XIELU": XIELU}
 # A library's shared layer -> the class in a port, and the arguments of its constructor that change only first values.
 LAYERS = {
     "transformers.activations:XIELUActivation": (
@@ -61,16 +51,3 @@ def carried_layer(scope: Scope, title: str, cls: str) -> ast.expr:
     """A new layer, whose weights are all read."""
     slots = {t.name for m in scope.program.instances.get(cls, ()) for t in m.tensors}
     return ask(call(title), Demand("snippet", title), *[Demand("live", cls, slot) for slot in sorted(slots)])
-
-
-def unweighted_norm(scope: Scope, n: ast.Call) -> ast.expr | None:
-    """`nn.RMSNorm(n, eps, elementwise_affine=False)`; None where it has weights."""
-    given = {k.arg: k.value for k in n.keywords}
-    affine = n.args[2] if len(n.args) > 2 else given.get("elementwise_affine")
-    eps = n.args[1] if len(n.args) > 1 else given.get("eps")
-    if affine is None or plain(affine) is not False or eps is None or scope.kinds(eps) == {"none"}:
-        return None
-    dims = n.args[0] if n.args else given["normalized_shape"]
-    if scope.kinds(dims) != {"int"}:
-        return None
-    return ask(call("UnweightedRMSNorm", scope.expr(dims), scope.expr(eps)), Demand("snippet", "UnweightedRMSNorm"))
