@@ -73,7 +73,7 @@ def sizes_of(model: torch.nn.Module, length: int, batch: int, variant: int) -> S
         height = patch[0] * step * (3 + variant % 3)
         width = patch[1] * step * (2 + variant % 3)
     positions = field(config, "max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", default=0)
-    positions = positions if isinstance(positions, int) else 0
+    positions = max(positions, 0) if isinstance(positions, int) else 0  # -1 stands for no bound too
     return Sizes(
         batch=batch,
         length=min(length, positions - 2) if positions > 4 and length < positions else min(length, positions or length),

@@ -50,6 +50,8 @@ def row_of(probe: Probe, split: Sequence[str], row: int) -> dict[str, torch.Tens
 def joined(parts: Sequence[dict[str, np.ndarray[Any, Any]] | None], whole: dict[str, Any]) -> Distance | None:
     if any(part is None or set(part) != set(whole) for part in parts):
         return None
+    if any(part[n].shape[1:] != array.shape[1:] for part in parts if part is not None for n, array in whole.items()):
+        return None  # how long a row's answer is depends on the others'
     stacked = {name: np.concatenate([part[name] for part in parts if part is not None]) for name in whole}
     return worst(distance(stacked[name], array) for name, array in whole.items())
 
