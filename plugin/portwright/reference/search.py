@@ -70,6 +70,7 @@ def layer_specs(model: nn.Module, plan: str) -> list[Spec]:
         if parameter.ndim:
             specs += [{"shape": [batch, length, n]} for n in (parameter.shape[-1], parameter.shape[0])]
     specs += [{"shape": [batch, length, 8]}, {"shape": [batch, length]}, {"shape": [batch, 3, height, width]}]
+    specs += [{"shape": [batch, 3, side, side]} for side in (64, 128, 224)]  # what deep pyramids divide evenly
     return list({str(s): s for s in specs}.values())
 
 
