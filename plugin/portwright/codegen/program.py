@@ -117,6 +117,23 @@ class Program:
         return out
 
     @functools.cached_property
+    def stored_on(self) -> dict[str, frozenset[str]]:
+        """For each attribute that code stores, the classes whose own methods do; "" for a store on another object."""
+        found: dict[str, set[str]] = {}
+        for function in self.functions.values():
+            own = function.parameters[:1] if function.is_method else []
+            for n in function.nodes:
+                if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store):
+                    is_self = isinstance(n.value, ast.Name) and [n.value.id] == own
+                    found.setdefault(n.attr, set()).add(function.trace.owner if is_self else "")
+        return {attr: frozenset(owners) for attr, owners in found.items()}
+
+    def may_store(self, cls: str, attr: str) -> bool:
+        """Whether some code may store this attribute on instances of a class."""
+        owners = self.stored_on.get(attr, frozenset())
+        return "" in owners or any(owner in self.lineage(cls) for owner in owners)
+
+    @functools.cached_property
     def stored_attributes(self) -> frozenset[str]:
         """Attribute names that reached code assigns anywhere; any other is a constant of its class."""
         nodes = (n for f in self.functions.values() for n in f.nodes)

@@ -87,8 +87,9 @@ def row_of(scope: Scope, n: ast.Call, base: str) -> tuple[str, list[Demand]]:
     for (layer, name, value), row in VARIANTS.items():
         if base == layer and name in given and plain(scope.known(given[name])) is value:
             return row, [Demand("assume", a) for a in key(scope, n, given[name])]
-    if base == "Upsample" and "mode" in given:
-        return base, [Demand("assume", a) for a in key(scope, n, given["mode"])]
+    if base == "Upsample":
+        chosen = [given[k] for k in ("mode", "scale_factor") if k in given]
+        return base, [Demand("assume", a) for k in chosen for a in key(scope, n, k)]
     return base, []
 
 
@@ -174,8 +175,8 @@ def torch_arguments(
                 given[name] = Translated(ast.Name(name, ast.Load()), from_keywords(scope, [k.value], name))
             continue
         given[k.arg] = k.value
-    if base == "Upsample" and "mode" in given:
-        given["mode"] = scope.known(given["mode"]) or given["mode"]
+    if base == "Upsample":
+        given |= {k: scope.known(given[k]) or given[k] for k in ("mode", "scale_factor") if k in given}
     own_padding = wraps and base in CONVOLUTIONS and pads_itself(scope, given)
     honoured = {"padding_mode"} if own_padding else set()
     taken = check_refused(scope, n, base, table, {k: v for k, v in given.items() if k not in honoured})

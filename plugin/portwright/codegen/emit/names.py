@@ -331,7 +331,8 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
         return torch_layer_attribute(scope, node, classes)
     if (
         seen.const
-        and node.attr not in scope.program.stored_attributes
+        and not (node.attr in scope.program.stored_attributes and not classes)
+        and not any(scope.program.may_store(c, node.attr) for c in classes)
         and not scope.seen(node).callees
         and not any(node.attr in m.numbers for c in classes for m in scope.program.instances.get(c, ()))
     ):

@@ -31,6 +31,8 @@ IGNORED = frozenset(
         "training",
         "pin_memory",
         "_stacklevel",
+        "backend",  # of attention, and where its parts run
+        "parallel_config",
     ]
 )
 

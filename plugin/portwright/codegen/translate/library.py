@@ -219,8 +219,7 @@ def torch_float(op: Operation) -> ast.expr:
 
 
 DISPATCH = (
-    "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False "
-    "attention_kwargs=None backend=None parallel_config=None"
+    "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False attention_kwargs=None"
 )
 
 
@@ -256,7 +255,10 @@ def key_mask(op: Operation) -> ast.expr:
     """A mask of rank 2 says which keys of each row count where its shape is (batch, keys), as it must have been."""
     masks, queries, keys = (op.scope.seen(op.raw[k]).shapes for k in ("attn_mask", "query", "key"))
     rows = {(q[0], k[1]) for q, k in zip(queries, keys, strict=False)}
-    if not masks or not {tuple(m) for m in masks} <= rows:
+    shapes = {tuple(m) for m in masks}
+    if masks and not shapes & rows and shapes <= {(q[1], k[1]) for q, k in zip(queries, keys, strict=False)}:
+        return op["attn_mask"]  # one mask of (queries, keys) for all
+    if not masks or not shapes <= rows:
         raise HoleError("an attention mask of rank 2 that is not one row of keys for each of the batch")
     if "none" in op.kinds("attn_mask"):
         return quote("None if m is None else m[:, None, None, :]", m=op["attn_mask"])
