@@ -10,6 +10,15 @@ from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Operation, row
 
 
+def scale_of(op: Operation) -> ast.expr:
+    """The scale that is given, or torch's own where it is None."""
+    if op.get("scale") is None:
+        return quote("q.shape[-1] ** -0.5", q=op["query"])
+    if "none" in op.kinds("scale"):
+        return quote("q.shape[-1] ** -0.5 if s is None else s", q=op["query"], s=op["scale"])
+    return op["scale"]
+
+
 @row(
     "scaled_dot_product_attention",
     "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False",
@@ -19,7 +28,7 @@ def attention(op: Operation) -> ast.expr:
     rank = op.rank("query")
     if rank != 4 and (rank != 3 or op.get("attn_mask") is not None):
         raise HoleError("attention on tensors that are not of rank 4")
-    scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
+    scale = scale_of(op)
     mask = op.get("attn_mask")
     if mask is None and op.value("is_causal", False):
         mask = ast.Constant("causal")

@@ -14,6 +14,7 @@ from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
 from portwright.codegen.runtime.caches import is_cached
+from portwright.codegen.translate.attention import scale_of
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
 LIBRARY_ROWS: dict[str, Row] = {}
@@ -231,15 +232,12 @@ DISPATCH = (
 )
 def dispatch_attention(op: Operation) -> ast.expr:
     """(batch, length, heads, head_dim) in and out."""
-    scale = op.get("scale") or quote("q.shape[-1] ** -0.5", q=op["query"])
-    if "none" in op.kinds("scale") and op.get("scale") is not None:
-        scale = quote("q.shape[-1] ** -0.5 if s is None else s", q=op["query"], s=op["scale"])
     made = quote(
         "mx.fast.scaled_dot_product_attention(q, k, v, scale=s)",
         q=transpose(op["query"], (0, 2, 1, 3)),
         k=transpose(op["key"], (0, 2, 1, 3)),
         v=transpose(op["value"], (0, 2, 1, 3)),
-        s=scale,
+        s=scale_of(op),
     )
     mask = op.get("attn_mask")
     if mask is None and op.value("is_causal", False):
