@@ -43,6 +43,8 @@ def bidirectional(op: Operation) -> ast.expr:
         made = quote("mx.repeat(made, x.shape[1], axis=2)", made=made, x=op["inputs_embeds"])
     if "none" in op.kinds("attention_mask"):
         return quote("None if m is None else made", m=mask, made=made)
+    if op.scope.kinds(op.node) == {"none"}:  # the library leaves a mask out that hides nothing, and no run had another
+        return quote("None if mx.all(m).item() else made", m=mask, made=made)
     return made
 
 
