@@ -194,7 +194,8 @@ def torch_arguments(
             continue
         if name == "padding" and scope.kinds(given[name]) & {"str"}:
             named = named_padding(scope, given)
-            taken += assumed(scope, n, given, "padding", "kernel_size", "dilation")
+            same = plain(scope.known(given["padding"])) == "same"
+            taken += assumed(scope, n, given, "padding", *(("kernel_size", "dilation") if same else ()))
             if named is not None:
                 keywords.append(ast.keyword(mlx, named))
             continue

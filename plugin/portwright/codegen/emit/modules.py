@@ -62,7 +62,8 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     titles = {layer_title(scope.program, c.cls) for c in callees}
     if len(titles) == 1 and (layer := LAYER_CALLS.get(next(iter(titles)))) is not None:
         made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
-        return assuming(made, choices(scope, n.func))
+        built = titles <= set(CONSTRUCTORS)  # then its settings come from the config with its constructor
+        return made if built else assuming(made, choices(scope, n.func))
     if all(scope.work.norm_of(c.cls) is not None for c in callees):
         return called(scope, n, wants_last=False)
     bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if not is_elementwise(scope, p)}
