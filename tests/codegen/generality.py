@@ -118,10 +118,13 @@ def ports(job: dict[str, Any]) -> list[dict[str, Any]]:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     portmap = json.loads((Path(job["port"]) / "portmap.json").read_text())
-    return [r if "skipped" in r else {**r, **verdict(module, portmap["params"], r)} for r in job["references"]]
+    return [
+        r if "skipped" in r else {**r, **verdict(module, portmap["params"], r, job["tolerance"])}
+        for r in job["references"]
+    ]
 
 
-def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any], tolerance: float) -> dict[str, Any]:
     """ "parity", "refused" (by an error that names the field), or "finding"."""
     import mlx.core as mx
     import numpy as np
@@ -164,7 +167,7 @@ def verdict(module: Any, mapping: dict[str, Any], made: dict[str, Any]) -> dict[
             continue
         known = [n if n == n else 0.0 for n in probe.get("noise", ())]
         for e, n in zip(found, [*known, *[0.0] * len(found)], strict=False):
-            if not isinstance(e, float) or not e < max(TOLERANCE, limits().headroom * n):
+            if not isinstance(e, float) or not e < max(tolerance, limits().headroom * n):
                 return {"verdict": "finding", "why": f"wrong numbers: {e}, noise {n:.1e}", "probe": probe["probe"]}
             worst = max(worst, e)
     return {"verdict": "refused", "why": refused} if refused else {"verdict": "parity", "worst": worst}
@@ -202,7 +205,9 @@ def generality(cases: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]
     for n, case in enumerate(cases):
         out = folder / str(n)
         out.mkdir(parents=True)
-        jobs.append({"seed": 0, "probes": None, "overrides": {}, **case, "out": str(out / "trace")})
+        jobs.append(
+            {"tolerance": TOLERANCE, "seed": 0, "probes": None, "overrides": {}, **case, "out": str(out / "trace")}
+        )
     observed = run_side("observe", [{**j, "configs": j["configs"][: j.get("observed", 1)]} for j in jobs], folder)
     made = [{"trace": j["out"], "out": str(folder / str(n) / "port"), "licence": None} for n, j in enumerate(jobs)]
     generated = run_side("generate", made, folder)
@@ -214,7 +219,7 @@ def generality(cases: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]
         for j, o, g in zip(jobs, observed, generated, strict=True)
     ]
     able = [n for n, b in enumerate(built) if isinstance(b, list) and not reports[n]["error"]]
-    graded = run_side("ports", [{"port": made[n]["out"], "references": built[n]} for n in able], folder)
+    graded = run_side("ports", [{**jobs[n], "port": made[n]["out"], "references": built[n]} for n in able], folder)
     for n, result in zip(able, graded, strict=True):
         reports[n]["variants"] = result
     for n, b in enumerate(built):
@@ -232,6 +237,7 @@ def architectures() -> dict[str, dict[str, Any]]:
     """Every recorded architecture by name."""
     table = json.loads((HERE / "architectures.json").read_text())
     found = {name: {"name": name, **entry["case"]} for name, entry in table.items()}
+    known = {e["case"]["reference"]: e["tolerance"] for e in table.values() if "tolerance" in e}  # each with its why
     for entry in tomllib.loads((HERE.parent / "architectures.toml").read_text())["architecture"]:
         found[entry["name"]] = {
             "name": entry["name"],
@@ -240,6 +246,8 @@ def architectures() -> dict[str, dict[str, Any]]:
             "overrides": entry.get("probes", {}),
             "listed": not entry.get("extra", False),
         }
+    for case in found.values():
+        case["tolerance"] = known.get(case["reference"], TOLERANCE)
     return found
 
 
