@@ -352,4 +352,13 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     ),
     "pairwise distances": ("torch.cdist(x, y)", {"x": (2, 5, 3), "y": (2, 4, 3)}),
     "triangles in place": ("x.clone().triu_(1) + x.clone().tril_(-1)", {"x": (5, 4)}),
+    "Tensor FloatTensor LongTensor IntTensor BoolTensor": (
+        "x[:, torch.LongTensor([2, 0])] * torch.Tensor([0.5, 2.0]) + torch.FloatTensor([1]) * torch.BoolTensor([True])",
+        {"x": (2, 3)},
+    ),
+    "F.fold": (
+        "F.fold(x, output_size=(5, 4), kernel_size=2, stride=(1, 2)) + F.fold(x, (5, 4), 2, stride=(1, 2))",
+        {"x": (2, 12, 8)},
+    ),
+    "in place on a value": ("(x * y).abs_().clamp_(min=0.1).sqrt_()", {"x": (3, 4), "y": (3, 4)}),
 }

@@ -50,6 +50,11 @@ class Function:
         """How often a local name is bound, by whatever statement."""
         return sum(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in self.nodes)
 
+    def nodes_named(self, name: str) -> list[ast.Name]:
+        """Every read of a local name."""
+        loads = (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+        return [n for n in loads if n.id == name]
+
     @property
     def is_method(self) -> bool:
         return self.trace.binding in ("method", "property")

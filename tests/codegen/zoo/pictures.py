@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
@@ -77,6 +78,69 @@ class SpreadArguments(nn.Module):
         return x
 
 
+class InnerPool(nn.Module):
+    """Means over windows without what pads them, behind a norm of its own class; layers under unlike names."""
+
+    def __init__(self, c=4, kernel=3):
+        super().__init__()
+        self.norm = OneGroup(c)
+        self.pool = nn.AvgPool2d(kernel, stride=1, padding=kernel // 2, count_include_pad=False)
+        self.layers = nn.ModuleList([Scale(c), Shift(c)])
+
+    def forward(self, x):
+        x = self.pool(self.norm(x)) - x
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class OneGroup(nn.GroupNorm):
+    def __init__(self, c, **kwargs):
+        super().__init__(1, c, **kwargs)
+
+
+class Scale(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(c))
+
+    def forward(self, input, times=1):
+        return input * self.weight[:, None, None] * times
+
+
+class Shift(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(c))
+
+    def forward(self, hidden_states):
+        return hidden_states + self.bias[:, None, None]
+
+
+class Patches(nn.Module):
+    """Patches cut out, changed and put back, behind padding of one of two modes; a loop that may not go round."""
+
+    def __init__(self, c=3, size=2, extra=0):
+        super().__init__()
+        self.size, self.modes = size, ("constant", "replicate")
+        self.first, self.last = nn.Linear(size * size * c, size * size * c), nn.ModuleList()
+        for _ in range(extra):
+            self.last.append(nn.Conv2d(c, c, 1))
+
+    def pad(self, x, mode):
+        return F.pad(x, (0, 1, 0, 1), mode=mode)
+
+    def forward(self, x):
+        for mode in self.modes:
+            x = self.pad(x, mode)
+        h = F.unfold(x, kernel_size=self.size, stride=self.size)
+        h = self.first(h.transpose(1, 2)).transpose(1, 2)
+        h = F.fold(h, (x.shape[2] // self.size * self.size, x.shape[3] // self.size * self.size), self.size, stride=2)
+        for layer in self.last:
+            h = layer(h)
+        return h
+
+
 class TransposedNorm(nn.Module):
     """A line of convolutions whose results are normalised over channels, transposed there and back."""
 
@@ -124,6 +188,8 @@ ZOO = {
         "others": [{"mode": "replicate"}, {"mode": "zeros"}, {"width": 2}],
     },
     "SpreadArguments": {"seen": PICTURES, "unseen": [{"x": "f 1 3 8 5"}], "others": [{"widths": (3, 2, 6, 4)}]},
+    "InnerPool": {"seen": [{"x": "f 2 4 7 9"}], "unseen": [{"x": "f 1 4 8 5"}], "others": [{"kernel": 5}]},
+    "Patches": {"seen": PICTURES, "unseen": [{"x": "f 1 3 8 5"}], "others": [{"extra": 1}]},
     "TransposedNorm": {"seen": [{"x": "f 2 33"}], "unseen": [{"x": "f 1 40"}], "others": [{"c": 6}, {"depth": 3}]},
     "Gated": {"seen": [{"x": "f 2 5 7 6"}], "unseen": [{"x": "f 1 4 4 6"}], "others": [{"kernel": 5}]},
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from portwright.codegen.emit.provenance import DEPTH, over_config, settled
+from portwright.codegen.emit.provenance import DEPTH, assigned, over_config, settled, traced
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, chosen_dict
 from portwright.codegen.facts.record import Demand
@@ -32,7 +32,8 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
         return looked_up(scope, f) + choices(scope, f.func, depth + 1)
     if isinstance(f, ast.IfExp):
         arms = [a for a, way in ((f.body, True), (f.orelse, False)) if way in scope.truth(f.test)]
-        return tested(scope, f.test) + [a for arm in arms for a in choices(scope, arm, depth + 1)]
+        around = [] if is_name_or_function(f) else tested(scope, f.test)
+        return around + [a for arm in arms for a in choices(scope, arm, depth + 1)]
     if isinstance(f, ast.BoolOp):
         return [a for v in f.values if scope.truth(v) or v is f.values[-1] for a in choices(scope, v, depth + 1)]
     if isinstance(f, ast.Name) and f.id in scope.locals and f.id not in scope.params:
@@ -49,6 +50,11 @@ def chosen_keywords(scope: Scope, n: ast.Call) -> list[Demand]:
     """What a call takes for granted whose `**` of a dict is written out: the tests that chose the dict."""
     tests = [t for k in n.keywords if k.arg is None for t in chosen_dict(scope, k.value)[1]]
     return [Demand("assume", a) for t in tests for a in tested(scope, t)]
+
+
+def is_name_or_function(f: ast.IfExp) -> bool:
+    """`table[x] if isinstance(x, str) else x`: a saved config holds names, never functions."""
+    return ast.unparse(f.test) == f"isinstance({ast.unparse(f.orelse)}, str)"
 
 
 def is_own(scope: Scope, target: ast.expr, attr: str) -> bool:
@@ -89,9 +95,25 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
         test = ast.Compare(config, [ast.In()], [literal(tuple(seen.consts))])
         return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
     if isinstance(node, ast.Name) and node.id in scope.params:
-        several = scope.facts.origins.get((scope.trace.fid, node.id), frozenset())
-        return [a for given in sorted(several) for a in from_origin(scope, source, node, given)]
+        return [a for given in sorted(alternatives(scope, node.id)) for a in from_origin(scope, source, node, given)]
     return [Assumption(scope.where(source), text, True, "no")]
+
+
+def alternatives(scope: Scope, name: str) -> frozenset[str]:
+    """Where a parameter's value comes from at a choice: what call sites give, or what the function puts for None."""
+    given = scope.facts.origins.get((scope.trace.fid, name), frozenset())
+    if scope.reached_stores.get(name) == 1:
+        return given
+    values = assigned(scope, lambda t: isinstance(t, ast.Name) and t.id == name)
+    only = values[0] if len(values) == 1 else None
+    if (
+        not isinstance(only, ast.IfExp)
+        or ast.unparse(only.test) != f"{name} is not None"
+        or ast.unparse(only.body) != name
+    ):
+        return frozenset({"?"})
+    found = traced(scope, only.orelse)
+    return (given - {"None"}) | {ast.unparse(found) if found is not None else "?"}
 
 
 def from_origin(scope: Scope, source: ast.expr, node: ast.Name, given: str) -> list[Assumption]:

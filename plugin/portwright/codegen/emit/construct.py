@@ -77,6 +77,7 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
 VARIANTS = {  # layers whose row depends on an argument's value: torch's base, the argument, the value, the row
     ("RMSNorm", "elementwise_affine", False): "RMSNorm without weight",
     ("AvgPool2d", "ceil_mode", True): "AvgPool2d over the edge",
+    ("AvgPool2d", "count_include_pad", False): "AvgPool2d of what is inside",
 }
 
 

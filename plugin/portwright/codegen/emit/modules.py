@@ -67,7 +67,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     if all(scope.work.norm_of(c.cls) is not None for c in callees):
         return called(scope, n, wants_last=False)
     bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if not is_elementwise(scope, p)}
-    if not bases or not bases <= set(CONSTRUCTORS) or not all(scope.program.is_torch(c.cls) for c in callees):
+    if not bases or not bases <= set(CONSTRUCTORS) or any(c.fid for c in callees):
         raise HoleError("no row for the layer " + ", ".join(sorted(c.name for c in callees)))
     if len(n.args) == 1 and not n.keywords and all(CONSTRUCTORS[b].elementwise for b in bases):
         return ast.Call(scope.expr(n.func), [scope.expr(n.args[0])], [])

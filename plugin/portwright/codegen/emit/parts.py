@@ -90,6 +90,8 @@ def assign_parts(scope: Scope, name: str, value: ast.expr) -> list[ast.stmt]:
     names = [part_name(scope, name, i) for i in range(result.size)]
     fids = result_callees(scope, value)
     if fids:
+        own = scope.results[fids[0]]  # the name may get further fields later
+        names = [part_name(scope, name, key) for key in own.keys or range(own.size)]
         target = ast.Tuple([ast.Name(n, ast.Store()) for n in names], ast.Store())
         made = ast.Assign([target], scope.work.call(scope, value))
         made.unpacks = fids  # type: ignore[attr-defined]

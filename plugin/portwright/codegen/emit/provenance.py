@@ -91,7 +91,7 @@ def given_literals(scope: Scope, test: ast.expr) -> list[Mapping[str, ast.expr]]
         if len(trees) != len(origins) or not all(is_literal(t) for t in trees):
             continue
         out = [{**given, q: tree} for given in out for tree in trees]
-    return out if 1 < len(out) <= COMBINATIONS else []
+    return out if out[0] and len(out) <= COMBINATIONS else []
 
 
 def decided(scope: Scope, test: ast.expr, given: Mapping[str, ast.expr]) -> bool | None:

@@ -7,6 +7,7 @@ from typing import cast
 
 from portwright.codegen.emit.assign import assign, own_copy, target
 from portwright.codegen.emit.effects import expression_statement
+from portwright.codegen.emit.loops import counted, emptied
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
@@ -267,7 +268,11 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     cache = cache_of_loop(scope.program, scope.function, n) if is_cached(scope.program) else ""
     scope.nested += 1
     scope.cache_in_loop = cache
-    body = block(scope, n.body)
+    ran = any(scope.seen(x).n for s in n.body for x in ast.walk(s))
+    empty = None if ran else emptied(scope, n)
+    if empty is not None:
+        return [empty]
+    body = block(scope, n.body) if ran else unseen(scope, n)
     scope.cache_in_loop = ""
     scope.nested -= 1
     if n.orelse:
@@ -283,20 +288,14 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     return [counted(made)]
 
 
-def counted(loop: ast.For) -> ast.For:
-    """`for i, x in enumerate(xs)` with i unread is `for x in xs`."""
-    t, i = loop.target, loop.iter
-    if (
-        isinstance(t, ast.Tuple)
-        and isinstance(t.elts[0], ast.Name)
-        and isinstance(i, ast.Call)
-        and isinstance(i.func, ast.Name)
-        and i.func.id == "enumerate"
-        and len(i.args) == 1
-        and len(t.elts) == 2
-    ):
-        loop.counter = t.elts[0].id  # type: ignore[attr-defined]
-    return loop
+def unseen(scope: Scope, n: ast.For) -> list[ast.stmt]:
+    """The body of a loop that never went round: the port refuses to."""
+    reads = [x for s in n.body for x in ast.walk(s) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Load)]
+    if not scope.seen(n.iter).n or not reads:
+        return block(scope, n.body)  # a loop that was never reached, or a body in which nothing can be seen
+    refusal = raise_error("NotImplementedError", f"not ported: nothing was seen of the loop over {ast.unparse(n.iter)}")
+    refusal.origin = n.lineno  # type: ignore[attr-defined]
+    return [refusal]
 
 
 @statement(ast.With)

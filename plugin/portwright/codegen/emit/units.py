@@ -83,6 +83,8 @@ def unit_call(
     fids = tuple(sorted({c.fid for c in callees}))
     for fid in fids:
         work.translate(fid)
+    if not constructs and function is None and by_position(scope, n, callees):
+        return positional_call(scope, n, callees)
     kept: list[str] = []
     for fid in fids:
         kept += [q for q in work.kept(fid) if q not in kept]
@@ -112,6 +114,31 @@ def unit_call(
             out = ask(replaced, *[d for d in demands if d.kind != "call"])
         if result_callees(scope, n):
             out.result_of = fids  # type: ignore[attr-defined]
+    return out
+
+
+def by_position(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
+    """Whether modules of several classes share a call that gives positions only, under names that differ."""
+    if {c.sort for c in callees} != {"module"} or n.keywords or any(isinstance(a, ast.Starred) for a in n.args):
+        return False
+    taken = {tuple(scope.program.functions[c.fid].parameters[1 : 1 + len(n.args)]) for c in callees}
+    return len(taken) > 1 and {len(t) for t in taken} == {len(n.args)}
+
+
+def positional_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
+    """The call with every position given, which each callee keeps whether it reads it or not."""
+    fids = tuple(sorted({c.fid for c in callees}))
+    check_alike(scope, n, callees)
+    demands = [Demand("call", f) for f in fids] + [Demand("group", fids)]
+    for fid in fids:
+        callee = scope.program.functions[fid]
+        places = callee.parameters[1 : 1 + len(n.args)]
+        demands.append(Demand("forced", fid, tuple(places)))
+        demands += evidence(scope, n, callee, bind(scope, n, callee, skip_self=True))
+    called = callee_expression(scope, n, callees, scope.program.functions[fids[0]])
+    out = ask(ast.Call(called, [scope.expr(a) for a in n.args], []), *demands)
+    if result_callees(scope, n):
+        out.result_of = fids  # type: ignore[attr-defined]
     return out
 
 

@@ -97,7 +97,24 @@ def name_result(function: Function, name: str, known: dict[str, Result]) -> Resu
     first = results[0]
     if first is None or any(r != first for r in results):
         return None
-    return first if set(fields_set(function, name)) <= set(first.keys) else None
+    added = set(fields_set(function, name)) - set(first.keys)
+    return with_fields(function, name, first, added) if added else first
+
+
+def with_fields(function: Function, name: str, result: Result, added: set[str]) -> Result | None:
+    """A model output with fields that its holder sets, whatever happens; None where a branch decides that."""
+    settled = {
+        t.attr
+        for s in function.tree.body
+        if isinstance(s, ast.Assign)
+        for t in s.targets
+        if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == name
+    }
+    fields = next((s.fields for s in map(function.seen, function.nodes_named(name)) if s.fields), ())
+    if not result.keys or not added <= settled & set(fields):
+        return None
+    keys = tuple(f for f in fields if f in added or f in result.keys)
+    return Result(len(keys), keys)
 
 
 def assigned(function: Function, name: str) -> list[ast.expr]:

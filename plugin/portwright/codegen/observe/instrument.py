@@ -105,7 +105,13 @@ class Wrap(ast.NodeTransformer):
         return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
-        return self.seen(node, node)
+        parts: list[ast.expr] = [
+            ast.FormattedValue(self.visit(v.value), v.conversion, v.format_spec)
+            if isinstance(v, ast.FormattedValue)
+            else v
+            for v in node.values
+        ]
+        return self.seen(node, ast.JoinedStr(parts))
 
     def visit_arguments(self, node: ast.arguments) -> ast.arguments:
         return node

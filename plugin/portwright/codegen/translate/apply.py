@@ -53,7 +53,7 @@ def row_title(callee: Callee) -> str:
 def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """The MLX tree of one call of a leaf function. Raises HoleError where there is no row or an argument is unknown."""
     table = ROWS if callee.torch else LIBRARY_ROWS
-    found = table.get(callee.name if callee.torch else row_title(callee))
+    found = table.get(callee.name if callee.torch else row_title(callee)) or in_place_row(scope, n, callee)
     if callee.module == "torch.nn.functional":  # a function of another sense than the method of its name
         found = table.get(f"F.{callee.name}", found)
     if found is None:
@@ -65,6 +65,20 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     literals = [a for a in (*op.args.values(), *op.star) if is_literal(a)]  # a row may read these and not pass them on
     carried = [d for a in literals for d in assumed_in(a)]
     return ask(laid_out(scope, n, found, op), *op.assumed, *carried, *chosen_keywords(scope, n))
+
+
+def in_place_row(scope: Scope, n: ast.Call, callee: Callee) -> Row | None:
+    """The row of `x.abs_()`, where nothing but the value counts: x is made on the spot, or its name is bound again."""
+    found = ROWS.get(callee.name.removesuffix("_")) if callee.torch and callee.name.endswith("_") else None
+    if found is None or found.layout is not Layout.ELEMENTWISE or not isinstance(n.func, ast.Attribute):
+        return None
+    root: ast.expr = n.func.value
+    while isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) and root.func.attr.endswith("_"):
+        root = root.func.value
+    above: ast.AST = n
+    while not isinstance(above, ast.stmt) and above in scope.function.parents:
+        above = scope.function.parents[above]
+    return found if isinstance(root, (ast.Call, ast.BinOp)) or isinstance(above, ast.Expr) else None
 
 
 def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:

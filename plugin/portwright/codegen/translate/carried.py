@@ -34,5 +34,60 @@ PADDED = '''def padded(layer, padding, mode):
     return layer
 '''
 
-SNIPPETS = {"hard_sigmoid": HARD_SIGMOID, "HardSigmoid": HARD_SIGMOID_LAYER, "padded": PADDED}
-NEEDS = {"padded": ("pad_by_index",), "HardSigmoid": ("hard_sigmoid",)}  # what a snippet needs before it
+PAD_BY_MODE = '''def pad_by_mode(x, widths, mode, value=0.0):
+    """Pad each axis by (before, after), with one value or with the axis's own."""
+    if mode == "constant":
+        return mx.pad(x, widths, constant_values=value)
+    return pad_by_index(x, widths, mode)
+'''
+
+PATCHES = '''def patch_places(kernel, dilation, stride, sizes):
+    """For each axis and each place in the kernel, the slice of a padded picture that lies under it."""
+    places = []
+    for k, d, s, size in zip(kernel, dilation, stride, sizes):
+        count = (size - d * (k - 1) - 1) // s + 1
+        places.append([slice(i * d, i * d + s * (count - 1) + 1, s) for i in range(k)])
+    return places
+
+
+def both_axes(*values):
+    return [(v, v) if isinstance(v, int) else tuple(v) for v in values]
+'''
+
+FOLD = '''def from_patches(x, size, kernel, dilation=1, padding=0, stride=1):
+    """The picture that columns of patches add up to."""
+    size, kernel, dilation, padding, stride = both_axes(size, kernel, dilation, padding, stride)
+    padded = [n + 2 * p for n, p in zip(size, padding)]
+    rows, columns = patch_places(kernel, dilation, stride, padded)
+    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(padded, kernel, dilation, stride)]
+    x = x.reshape(x.shape[0], -1, *kernel, *counts)
+    out = mx.zeros((*x.shape[:2], *padded), dtype=x.dtype)
+    for i, r in enumerate(rows):
+        for j, c in enumerate(columns):
+            out[:, :, r, c] = out[:, :, r, c] + x[:, :, i, j]
+    return out[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
+'''
+
+INNER_POOL = '''class InnerAvgPool2d(nn.AvgPool2d):
+    """Averages that count only what is inside of the picture, not what pads it."""
+
+    def __call__(self, x):
+        return super().__call__(x) / super().__call__(mx.ones((1, *x.shape[1:3], 1), dtype=x.dtype))
+'''
+
+SNIPPETS = {
+    "InnerAvgPool2d": INNER_POOL,
+    "hard_sigmoid": HARD_SIGMOID,
+    "HardSigmoid": HARD_SIGMOID_LAYER,
+    "padded": PADDED,
+    "pad_by_mode": PAD_BY_MODE,
+    "patch_places": PATCHES,
+    "from_patches": FOLD,
+}
+# What a snippet needs before it.
+NEEDS = {
+    "padded": ("pad_by_index",),
+    "pad_by_mode": ("pad_by_index",),
+    "HardSigmoid": ("hard_sigmoid",),
+    "from_patches": ("patch_places",),
+}

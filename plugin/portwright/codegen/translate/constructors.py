@@ -240,6 +240,16 @@ CONSTRUCTORS: dict[str, Constructor] = {
         channels_last=True,
         snippet="CeilAvgPool2d",
     ),
+    "AvgPool2d of what is inside": Constructor(
+        "kernel_size stride padding ceil_mode count_include_pad divisor_override",
+        "InnerAvgPool2d",
+        "kernel_size",
+        {"stride": "stride", "padding": "padding"},
+        {"stride": None, "padding": 0},
+        refused={"ceil_mode": False, "count_include_pad": False, "divisor_override": None},
+        channels_last=True,
+        snippet="InnerAvgPool2d",
+    ),
 }
 
 # Layers that do nothing at inference: a call of one is its argument.

@@ -10,6 +10,8 @@ from portwright.codegen.layout import last_axis, to_first, to_last
 from portwright.codegen.quote import call, is_literal, literal, plain, quote
 from portwright.codegen.translate.registry import Layout, Operation, row
 
+MODES = {"constant", "replicate", "reflect", "circular"}
+
 
 @row("pad", "input pad mode='constant' value=None", Layout.AWARE)
 def pad(op: Operation) -> ast.expr:
@@ -22,8 +24,11 @@ def pad(op: Operation) -> ast.expr:
 
 def padding_of(op: Operation) -> ast.expr:
     """torch gives pairs from the last axis backwards; MLX one pair per axis."""
-    mode = op.value("mode", "constant")
-    if mode not in ("constant", "replicate", "reflect", "circular"):
+    modes = {plain(op.args["mode"])} if "mode" in op.args and is_literal(op.args["mode"]) else set()
+    modes = modes or set(op.scope.seen(op.raw.get("mode")).consts) or {"constant"}
+    several = len(modes) > 1 and modes <= MODES
+    mode = "several" if several else op.value("mode", "constant")
+    if not several and mode not in MODES:
         raise HoleError(f"padding of mode {mode}")
     items = op.scope.seen(op.raw["pad"]).items
     cuts = not is_literal(op["pad"]) and any(isinstance(i, int) and i < 0 for i in items)
@@ -55,6 +60,11 @@ def padding_of(op: Operation) -> ast.expr:
     if any(min(plain(w)) < 0 for w in widths if is_literal(w)):
         return cropped(op, widths, mode)
     made = ast.List(widths, ast.Load())
+    if several:
+        value = op.get("value")
+        shown = value if value is not None and plain(value) != 0 else None
+        padded = call("pad_by_mode", op["input"], made, op["mode"], **({"value": shown} if shown is not None else {}))
+        return ask(padded, Demand("snippet", "pad_by_mode"))
     if mode in ("reflect", "circular"):
         padded = call("pad_by_index", op["input"], made, ast.Constant(mode))
         return ask(padded, Demand("snippet", "pad_by_index"))

@@ -102,6 +102,15 @@ def image_windows(op: Operation) -> ast.expr:
     return carried("image_windows", made)
 
 
+@row("F.fold", "input output_size kernel_size dilation=1 padding=0 stride=1")
+def from_patches(op: Operation) -> ast.expr:
+    """Patches added up into pictures."""
+    if op.rank() != 3:
+        raise HoleError(f"fold of a tensor of rank {op.rank()}")
+    rest = {k: op.get(k) for k in ("dilation", "padding", "stride")}
+    return carried("from_patches", call("from_patches", op["input"], op["output_size"], op["kernel_size"], **rest))
+
+
 @row("grid_sample", "input grid mode='bilinear' padding_mode='zeros' align_corners=False")
 def grid_sample(op: Operation) -> ast.expr:
     mode, padding = op.value("mode", "bilinear"), op.value("padding_mode", "zeros")
