@@ -7,6 +7,7 @@ import ast
 import pytest
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
+from portwright.codegen.tidy.inner import without_unread_parameters
 from portwright.codegen.tidy.overwritten import without_overwritten
 from portwright.codegen.tidy.own_config import without_own_config
 from portwright.codegen.tidy.unread import without_unread
@@ -119,3 +120,17 @@ def test_a_config_read_in_the_constructor_only_is_not_kept(read: str, elsewhere:
     text = ast.unparse(without_own_config(node, ast.parse(elsewhere).body))
     assert ("self.config = config" in text) == kept
     assert "self.size = config.size" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def f(a, b):\n    return a\nx = f(c, d)", "def f(a):\n    return a\nx = f(c)"),
+        ("def f(a, b):\n    return a\nx = f(c, g())", "def f(a, b):\n    return a\nx = f(c, g())"),
+        ("def f(a, b):\n    return a\nx = h(f)", "def f(a, b):\n    return a\nx = h(f)"),
+        ("def f(a, b=1):\n    return a\nx = f(c)", "def f(a, b=1):\n    return a\nx = f(c)"),
+    ],
+)
+def test_inner_functions_lose_what_they_do_not_read(before: str, after: str) -> None:
+    """Only where every use is a call that gives it by its place, and the argument does nothing by itself."""
+    assert through(without_unread_parameters, before).replace("\n\n", "\n") == after
