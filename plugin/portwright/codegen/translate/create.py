@@ -131,16 +131,18 @@ TYPED = {
 }
 
 
-@row("Tensor FloatTensor LongTensor IntTensor BoolTensor", "data")
+@row("Tensor FloatTensor LongTensor IntTensor BoolTensor", "*data")
 def typed_tensor(op: Operation) -> ast.expr:
-    """`torch.Tensor([...])`; of a number it would be memory that nothing has written."""
-    kinds = op.kinds("data")
-    if not kinds or kinds & {"int", "float", "size", "none"}:
-        raise HoleError(f"{op.name} that is not made of given numbers")
+    """`torch.Tensor([...])`; of sizes, memory for what a constructor is given later, as `empty` is."""
+    kinds = [op.scope.kinds(raw) for raw in op.raw_star]
     dtype = quote(f"mx.{TYPED[op.name]}")
-    if kinds == {"tensor"}:
-        return quote("x.astype(d)", x=op["data"], d=dtype)
-    return call("mx.array", op["data"], dtype=dtype)
+    if op.scope.trace.name == "__init__" and kinds and all(k and k <= {"int", "size"} for k in kinds):
+        return call("mx.zeros", shape(op), dtype=dtype)
+    if len(kinds) != 1 or not kinds[0] or kinds[0] & {"int", "float", "size", "none"}:
+        raise HoleError(f"{op.name} that is not made of given numbers")
+    if kinds[0] == {"tensor"}:
+        return quote("x.astype(d)", x=op.star[0], d=dtype)
+    return call("mx.array", op.star[0], dtype=dtype)
 
 
 @row("new_tensor", "input data dtype=None")
