@@ -74,7 +74,8 @@ def sized(spec: Mapping[str, Any], model: torch.nn.Module, sizes: Sizes) -> dict
 
     if "values" in spec:
         return {**spec, "rows": sizes.batch if spec.get("batch") else 0}
-    return {**spec, "shape": [size(v) for v in spec["shape"]]}
+    full = sizes.variant == 1  # one probe's masks pad nothing: some models go another way then
+    return {**spec, "shape": [size(v) for v in spec["shape"]], "full": full}
 
 
 def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
@@ -94,7 +95,7 @@ def drawn(spec: Mapping[str, Any], g: torch.Generator) -> torch.Tensor:
         return exact.expand(spec["rows"], *exact.shape).contiguous() if spec.get("rows") else exact
     shape = tuple(spec["shape"])
     if spec.get("padded"):
-        lengths = [max(1, shape[-1] - 2 * row) for row in range(shape[0])]
+        lengths = [max(1, shape[-1] - (0 if spec.get("full") else 2 * row)) for row in range(shape[0])]
         rows = torch.stack([torch.arange(shape[-1]) < n for n in lengths])
         return rows.view(shape[0], *[1] * (len(shape) - 2), shape[-1]).expand(shape).to(dtype).contiguous()
     if dtype == torch.bool:
