@@ -45,11 +45,13 @@ def one_copy_less(body: list[ast.stmt]) -> list[ast.stmt] | None:
             y = s.targets[0].id
             if isinstance(x, ast.Name) and y != x.id and stored[y] == 1:
                 own = top[x.id]
-                if own == 1 == stored[x.id] and read[x.id] == 1:
+                new = counts(body[:i])[1][y] == 0  # else it was a parameter, read before
+                if own == 1 == stored[x.id] and read[x.id] == 1 and not read_since(body[:i], x.id, y):
                     return renamed(body[:i] + body[i + 1 :], x.id, y)  # x was only a first name for y
-                if stored[x.id] == own and own <= 1 and not stored_later(body[i + 1 :], x.id):
+                if new and stored[x.id] == own and own <= 1 and not stored_later(body[i + 1 :], x.id):
                     return renamed(body[:i] + body[i + 1 :], y, x.id)
-                if own and stored[x.id] == own and not stored_later(body[i + 1 :], x.id) and is_returned(body, y):
+                last = own and stored[x.id] == own and is_returned(body, y)
+                if new and last and not stored_later(body[i + 1 :], x.id):
                     return renamed(body[:i] + body[i + 1 :], y, x.id)  # y was only a last name for x
         if i and isinstance(s, ast.Assign) and is_copy(s) and only_first(body[i - 1], s, stored, read):
             return renamed_first(body, i)
@@ -59,6 +61,12 @@ def one_copy_less(body: list[ast.stmt]) -> list[ast.stmt] | None:
                     if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store):
                         top[n.id] += 1
     return None
+
+
+def read_since(body: list[ast.stmt], bound: str, name: str) -> bool:
+    """Whether a name is read behind the statement that binds another."""
+    first = next((i for i, s in enumerate(body) if counts([s])[0][bound]), len(body))
+    return counts(body[first + 1 :])[1][name] > 0
 
 
 def is_copy(s: ast.Assign) -> bool:
