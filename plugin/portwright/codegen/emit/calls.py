@@ -67,6 +67,8 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
         return ask(construct(scope, n, callees), *chosen)
     if len({c.fid for c in callees}) > 1 and holds_function(scope, n):
         return unit_call(scope, n, callees)  # run time chooses
+    if sorts == {"object"} and all(c.fid and scope.work.is_in_class(c.fid) for c in callees):
+        return unit_call(scope, n, callees)  # the object itself is called, whichever it is
     chosen = [Demand("assume", a) for a in choices(scope, n.func)]  # the callee is written out, whatever chose it
     if all(c.fid for c in callees):
         return ask(unit_call(scope, n, callees), *chosen)

@@ -14,8 +14,6 @@ class ModelArgs:
     quantization: dict | None = None
 
     def __post_init__(self):
-        if self.width != 7:
-            refuse(f"width={self.width!r}")
         if self.whole:
             refuse(f"whole={self.whole!r}")
 
