@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 from typing import cast
 
 from portwright.codegen.emit.prune import Decision, decide
@@ -172,6 +173,10 @@ def boolean(scope: Scope, node: ast.expr) -> ast.expr:
     for index, value in enumerate(n.values):
         truth = scope.truth(value)
         if not truth:
+            if isinstance(value, ast.Name) and value.id in scope.locals | set(scope.params):
+                values.append(scope.expr(value))  # never needed, and nothing is lost by keeping it
+                continue
+            skipped += always(scope, n.values[index - 1]) if values and not is_fixed(values[-1]) else []
             break
         last = index == len(n.values) - 1
         translated = scope.expr(value)
@@ -182,6 +187,15 @@ def boolean(scope: Scope, node: ast.expr) -> ast.expr:
         if truth == {not passing} and is_fixed(translated):
             break
     return ask(values[0] if len(values) == 1 else ast.BoolOp(n.op, values), *skipped)
+
+
+def always(scope: Scope, operand: ast.expr) -> list[Demand]:
+    """That an operand decides, as it did in every run, so that those behind it are left out."""
+    assumption = decide(scope, operand).assumption
+    if assumption is None:
+        return []
+    unasked = dataclasses.replace(assumption, checked="no") if assumption.checked == "call" else assumption
+    return [Demand("assume", unasked)]
 
 
 def is_fixed(node: ast.expr) -> bool:
