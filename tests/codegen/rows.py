@@ -361,4 +361,8 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         {"x": (2, 12, 8)},
     ),
     "in place on a value": ("(x * y).abs_().clamp_(min=0.1).sqrt_()", {"x": (3, 4), "y": (3, 4)}),
+    "mse_loss l1_loss": (
+        "F.mse_loss(x, y) * F.l1_loss(x, y, reduction='none') + F.mse_loss(x, y, reduction='sum')",
+        {"x": (3, 4), "y": (3, 4)},
+    ),
 }

@@ -121,3 +121,13 @@ def weight_norm(op: Operation) -> ast.expr:
     elif bases <= CONVOLUTIONS:
         axis = {0: 0, 1: -1}.get(axis, axis - 1)
     return ask(call("with_weight_norm", op["module"], literal(axis)), Demand("snippet", "with_weight_norm"))
+
+
+@row("mse_loss l1_loss", "input target size_average=None reduce=None reduction='mean'")
+def distance(op: Operation) -> ast.expr:
+    """The squared or absolute difference, of each element or of all."""
+    reduction = op.value("reduction", "mean")
+    if reduction not in ("mean", "sum", "none") or op.value("size_average") is not None:
+        raise HoleError(f"{op.name} with reduction={reduction!r}")
+    each = call("mx.square" if op.name == "mse_loss" else "mx.abs", ast.BinOp(op["input"], ast.Sub(), op["target"]))
+    return each if reduction == "none" else call(f"mx.{reduction}", each)
