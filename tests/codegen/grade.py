@@ -129,7 +129,7 @@ def layout(model: Any, inputs: dict[str, Any], kwargs: dict[str, Any]) -> dict[s
 
     try:
         return counted(traced(model, inputs, kwargs))
-    except ValueError:
+    except (ValueError, RuntimeError):
         return None
 
 
