@@ -365,4 +365,12 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "F.mse_loss(x, y) * F.l1_loss(x, y, reduction='none') + F.mse_loss(x, y, reduction='sum')",
         {"x": (3, 4), "y": (3, 4)},
     ),
+    "linalg_norm": (
+        "torch.linalg.norm(x, ord=2, dim=-1, keepdim=True) + torch.linalg.norm(x, dim=1)[..., None]",
+        {"x": (3, 4, 4)},
+    ),
+    "dtypes of Python": (
+        "torch.ones(3, 4, dtype=bool).float() + torch.zeros(4, dtype=float).float() + x",
+        {"x": (3, 4)},
+    ),
 }

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
 
 
+PYTHON_TYPES = {"bool": "mx.bool_", "int": "mx.int32", "float": "mx.float32"}  # which torch takes for dtypes too
+
+
 def dtype_of(op: Operation) -> ast.expr | None:
     """The dtype argument, or the integer type that torch infers from whole numbers."""
+    given = op.raw.get("dtype")
+    if isinstance(given, ast.Name) and given.id in PYTHON_TYPES and given.id not in op.scope.locals:
+        return quote(PYTHON_TYPES[given.id])
     return op.get("dtype")
 
 

@@ -91,6 +91,13 @@ def check_plain(op: Operation) -> None:
         raise HoleError("a padding mask that is not (batch, length)")
 
 
+def is_prepared(op: Operation) -> bool:
+    """Whether the mask is one of four axes that a caller made, which the library hands back as it is."""
+    if "attention_mask" not in op.raw or op.scope.is_root_entry:
+        return False
+    return op.scope.seen(op.raw["attention_mask"]).ranks == {4}
+
+
 def give_masks(op: Operation, made: ast.Call) -> None:
     """The arguments that masks and positions make: padding, packed sequences, blocks."""
     if op.get("attention_mask") is not None:

@@ -150,6 +150,17 @@ def vector_norm(op: Operation) -> ast.expr:
     return call("mx.sqrt", squares)
 
 
+@row("linalg_norm", "input ord=None dim=None keepdim=False dtype=None", Layout.AXIS)
+def linalg_norm(op: Operation) -> ast.expr:
+    """Of vectors along one axis; a norm of matrices is another one."""
+    if not isinstance(op.value("dim"), int):
+        raise HoleError("a norm of matrices")
+    if op.value("ord") not in (None, 2):
+        raise HoleError(f"norm with ord={op.value('ord')!r}")
+    squares = call("mx.sum", quote("mx.square(x)", x=op["input"]), axis=op.axis(), keepdims=op.get("keepdim"))
+    return call("mx.sqrt", squares)
+
+
 @row("solve_triangular linalg_solve_triangular", "input B upper left=True unitriangular=False")
 def solve_triangular(op: Operation) -> ast.expr:
     """A unit triangle's own diagonal is not read."""
