@@ -53,8 +53,6 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "remainder": ("torch.remainder(x * 5, 2)", {"x": (3, 4)}),
     "round_": ("x.clone().round_()", {"x": (3, 4)}),
     "byte": ("i.byte()", {"i": (3, 4)}),
-    "cosine_similarity": ("F.cosine_similarity(x, y, dim=1)", {"x": (3, 4), "y": (3, 4)}),
-    "cdist": ("torch.cdist(x, y)", {"x": (2, 3, 4), "y": (2, 5, 4)}),
     "fmod": ("torch.fmod(x * 5, -p)", {"x": (3, 4), "p": (3, 4)}),
     "deg2rad": ("torch.deg2rad(x * 90)", {"x": (3, 4)}),
     "rad2deg": ("torch.rad2deg(x)", {"x": (3, 4)}),
