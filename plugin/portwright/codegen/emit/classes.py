@@ -33,7 +33,12 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
     if root_init:
         arguments.append(ast.arg("config", ast.Name("ModelArgs", ast.Load())))
         names = []
+    a = function.tree.args
+    places = {x.arg for x in (*a.posonlyargs, *a.args)}
+    behind = [q for q in names if done.vararg and q not in places]  # given by name only: positions go to *args
     for q in names:
+        if q in behind:
+            continue
         default = default_of(work, function, q)
         if default is None and defaults:
             default = literal(trace.defaults.get(q))
@@ -47,7 +52,15 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         body = with_args(body) if cached else [*body, *quantize_call()]
     made = ast.FunctionDef(
         work.function_title(done.fid),
-        ast.arguments([], arguments, vararg, [], [], None, defaults),
+        ast.arguments(
+            [],
+            arguments,
+            vararg,
+            list(map(ast.arg, behind)),
+            [default_of(work, function, q) for q in behind],
+            None,
+            defaults,
+        ),
         body or [ast.Pass()],
         decorators(trace),
         None,
