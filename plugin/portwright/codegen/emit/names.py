@@ -23,6 +23,7 @@ from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
+from portwright.codegen.emit.values import as_value, function_value
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import KNOWN
@@ -153,7 +154,7 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
             raise HoleError(f"the class {ref.cls.rpartition(':')[2]}, of which the port has several, as a value")
         return ask(ast.Name(scope.work.class_title(ref.cls), ast.Load()), Demand("class", ref.cls))
     if ref.sort == "function" and ref.fid:
-        return scope.work.function_name(scope, ref.fid)
+        return function_value(scope, ref.fid)
     if ref.sort in ("function", "builtin", "other", "callable") and is_standard(ref.name.rpartition(".")[0]):
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
@@ -167,7 +168,7 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
             for k, f in ref.value.items()
             if f in scope.program.functions and scope.program.functions[f].trace.entered
         }
-        return ast.Dict([literal(k) for k in entered], [scope.work.function_name(scope, f) for f in entered.values()])
+        return ast.Dict([literal(k) for k in entered], [function_value(scope, f) for f in entered.values()])
     raise HoleError(f"the global {node.id} ({ref.name or ref.sort}) has no translation")
 
 
@@ -342,7 +343,7 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
         if fid:
             scope.work.translate(fid)
     demands = [Demand("live", cls, node.attr) for cls in classes] or [Demand("name", node.attr)]
-    methods = [Demand("call", c.fid) for c in seen.callees if c.fid]
+    methods = [d for c in seen.callees if c.fid for d in as_value(scope, c.fid)]
     properties = [Demand("call", f) for f in (scope.program.method(c, node.attr) for c in classes) if f]
     title = attribute_name(scope.program, classes, node.attr)
     out: ast.expr = ast.Attribute(scope.expr(node.value), title, ast.Load())

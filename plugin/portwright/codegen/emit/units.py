@@ -10,7 +10,7 @@ from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope, expanded_keywords, keyword_name
-from portwright.codegen.facts.record import Demand, ask, assumed_in
+from portwright.codegen.facts.record import UNKNOWN, VARIES, Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_first
@@ -18,9 +18,6 @@ from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, plain
 from portwright.codegen.tidy.inline import inlined
 from portwright.codegen.trace import Callee
-
-VARIES = "varies"
-UNKNOWN = "?"
 
 
 @dataclass

@@ -13,6 +13,8 @@ from portwright.codegen.holes import Assumption
 
 Node = TypeVar("Node", bound=ast.AST)
 ALL = -1  # stands for every element of a function's result
+VARIES = "varies"  # an argument that is no one literal
+UNKNOWN = "?"  # an argument whose origin nobody knows
 
 
 class Demand(NamedTuple):

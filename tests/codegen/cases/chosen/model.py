@@ -37,16 +37,16 @@ def quantize(model: nn.Module, quantization: dict):
     nn.quantize(model, **options, class_predicate=chosen)
 
 
-def slow(width):
+def slow(width, base=100.0):
 
     def power(i, n):
-        return 100.0 ** (i / n)
+        return base ** (i / n)
 
     return 1.0 / power(mx.arange(width), width), 1.0
 
 
-def fast(width):
-    return 1.0 / 10.0 ** mx.arange(width), 0.5
+def fast(width, base=10.0):
+    return 1.0 / base ** mx.arange(width), 0.5
 
 
 class Mix(nn.Module):
