@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from portwright.codegen.observe.policy import is_rewritten
+
 BUILTINS = (types.BuiltinFunctionType, types.BuiltinMethodType, types.MethodWrapperType, types.MethodDescriptorType)
 
 
@@ -41,7 +43,10 @@ def is_torch(module: str | None) -> bool:
 def resolve(called: Any) -> Target:
     """Say what `called(...)` runs; never guesses: what is not known is sort "other"."""
     if isinstance(called, functools.partial):
-        return resolve(called.func)
+        inner = resolve(called.func)
+        if inner.function is not None and is_rewritten(inner.function):
+            return inner
+        return Target("other", f"partial of {inner.name}", None, None, "functools", False)  # a row would miss arguments
     if isinstance(called, torch.nn.Module):
         cls = type(called)
         return Target(
