@@ -77,7 +77,8 @@ def eager(config: Any) -> None:
 def build(reference: str, config: dict[str, Any], seed: int) -> torch.nn.Module:
     """A float32 model on the CPU, in eval mode, with the library's default initialisation under `seed`.
 
-    `config` is a library `config.json`, or `{"kwargs": {...}}` for a plain class.
+    `config` is a library `config.json`, or `{"kwargs": {...}}` for a plain class. Where a constructor takes modules,
+    `{"module": reference, "config": {...}}` stands for one.
     """
     cls = load_class(reference)
     torch.manual_seed(seed)
@@ -85,9 +86,9 @@ def build(reference: str, config: dict[str, Any], seed: int) -> torch.nn.Module:
         if hasattr(cls, "config_class") and cls.config_class is not None:
             model = cls(library_config(cls, config))
         elif hasattr(cls, "from_config") and hasattr(cls, "config_name"):
-            model = cls.from_config({k: v for k, v in config.items() if k not in BOOKKEEPING})
+            model = cls.from_config(with_modules({k: v for k, v in config.items() if k not in BOOKKEEPING}, seed))
         else:
-            model = plain_model(cls, plain_kwargs(reference, config), seed)
+            model = plain_model(cls, with_modules(plain_kwargs(reference, config), seed), seed)
     except PortError:
         raise
     except Exception as error:
@@ -123,6 +124,18 @@ def tupled(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: tupled(v) for k, v in value.items()}
     return tuple(tupled(v) for v in value) if isinstance(value, list) else value
+
+
+def with_modules(value: Any, seed: int) -> Any:
+    """The values of a config, with a model in place of each `{"module": reference, "config": {...}}`."""
+    if isinstance(value, dict):
+        if value.keys() == {"module", "config"}:
+            return build(value["module"], value["config"], seed)
+        return {k: with_modules(v, seed) for k, v in value.items()}
+    if not isinstance(value, list):
+        return value
+    # Each of several has weights of its own, or no comparison would notice when one stands for another.
+    return [with_modules(v, seed + i) for i, v in enumerate(value)]
 
 
 def plain_kwargs(reference: str, config: dict[str, Any]) -> dict[str, Any]:
