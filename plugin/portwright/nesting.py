@@ -32,3 +32,14 @@ def listed(value: Any) -> Any:
     if inner and set(inner) == {str(i) for i in range(len(inner))}:
         return [inner[str(i)] for i in range(len(inner))]
     return inner
+
+
+def is_described_module(value: Any) -> bool:
+    """Whether a config's value stands for a module that a constructor takes: `{"module": reference, "config": {}}`."""
+    return isinstance(value, Mapping) and value.keys() == {"module", "config"}
+
+
+def holds_described_module(value: Any) -> bool:
+    """Whether a config's value is a module's description or a list or dict with one in it."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return is_described_module(value) or any(map(holds_described_module, inner))

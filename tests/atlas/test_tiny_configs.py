@@ -47,3 +47,28 @@ def test_sizes_may_be_lengths_and_multiples_and_runs_of_one_value() -> None:
     assert [len(made["codes"]), len(made["codes"][0])] == [8, 9]
     assert made["mask"] == [[0, 7, 7, 7, 7, 0, 0, 0, 0]] * 2
     assert made["grid"] == [[2, 3], [2, 3]]
+
+
+BUILD = """
+import json
+from portwright.reference.build import build, saved_config
+config = json.loads(input())
+model = build("diffusers:MultiAdapter", config, 0)
+first, second = ([p.flatten()[:3].tolist() for p in a.parameters()] for a in model.adapters)
+print(json.dumps([first == second, len(first) == len(second), saved_config(model, config) == config]))
+"""
+
+
+def test_a_constructor_that_takes_modules_gets_them_from_their_descriptions() -> None:
+    """Each is a model with weights of its own, and the config that is saved keeps the descriptions."""
+    adapter = {"in_channels": 3, "channels": [4, 6], "num_res_blocks": 1, "downscale_factor": 4}
+    described = {"module": "diffusers:T2IAdapter", "config": adapter}
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD],
+        input=json.dumps({"kwargs": {"adapters": [described, described]}}),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert json.loads(done.stdout) == [False, True, True]

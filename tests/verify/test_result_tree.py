@@ -18,3 +18,13 @@ def test_fields_of_a_result_keep_their_order_through_json() -> None:
     node = tree.encode_result(result, is_tensor, lambda tensor: tensor.decode())
     again = tree.decode(json.loads(json.dumps(node, sort_keys=True)), lambda key: key.encode())
     assert tree.flatten(again, is_tensor) == {"000": b"last", "001.000": b"first", "001.001": b"second"}
+
+
+def test_what_cannot_be_handed_on_is_found_within_dicts_and_lists() -> None:
+    """A dtype in a dict of features makes the whole call one that no port can be fed."""
+
+    def node(value: Any) -> tree.Node:
+        return tree.encode(value, is_tensor, lambda tensor: tensor.decode())
+
+    assert tree.holds_opaque(node({"mask": b"m", "dtypes": [object()]}))
+    assert not tree.holds_opaque(node({"mask": b"m", "sizes": [1, (2, None)]}))

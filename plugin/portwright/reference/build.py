@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from portwright.errors import ExitCode, PortError, Problem
+from portwright.nesting import holds_described_module, is_described_module
 
 # Keys that libraries write into a saved config for themselves.
 BOOKKEEPING = frozenset(
@@ -129,7 +130,7 @@ def tupled(value: Any) -> Any:
 def with_modules(value: Any, seed: int) -> Any:
     """The values of a config, with a model in place of each `{"module": reference, "config": {...}}`."""
     if isinstance(value, dict):
-        if value.keys() == {"module", "config"}:
+        if is_described_module(value):
             return build(value["module"], value["config"], seed)
         return {k: with_modules(v, seed) for k, v in value.items()}
     if not isinstance(value, list):
@@ -155,5 +156,6 @@ def saved_config(model: torch.nn.Module, config: dict[str, Any]) -> dict[str, An
     if own is not None and hasattr(own, "to_dict"):
         return dict(own.to_dict())
     if own is not None and hasattr(own, "items"):
-        return {k: v for k, v in own.items() if not k.startswith("_") or k == "_class_name"}
+        described = {k: v for k, v in config.items() if holds_described_module(v)}  # as no library saves them
+        return {k: v for k, v in own.items() if not k.startswith("_") or k == "_class_name"} | described
     return dict(config)

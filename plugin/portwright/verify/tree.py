@@ -53,6 +53,13 @@ def decode(node: Node, load: Callable[[str], Any]) -> Any:
     raise TypeError(content)
 
 
+def holds_opaque(node: Node) -> bool:
+    """Whether a node, or one within it, stands for what cannot be handed to a port."""
+    kind, content = next(iter(node.items()))
+    inner = content.values() if kind == "d" else content if kind in "lu" else ()
+    return kind == "o" or any(map(holds_opaque, inner))
+
+
 def flatten(value: Any, is_tensor: Callable[[Any], bool], prefix: str = "") -> dict[str, Any]:
     """Name the tensors of a result in order, "000", "001", "002.000"; None and other objects take no number."""
     if is_tensor(value):

@@ -31,6 +31,7 @@ from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
 from portwright.codegen.translate.constructors import CONSTRUCTORS
+from portwright.nesting import holds_described_module
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
 # Attributes of torch's own layers that MLX's have too, under the same name.
@@ -98,12 +99,15 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     if n.id in scope.local_literals and scope.reached_stores.get(n.id) == 1:
         value = scope.local_literals[n.id]
         return ask(literal(cast(ast.Constant, value).value), *assumed_in(value))
+    trace = scope.program.trace
     if (
         scope.is_root_init
-        and scope.program.trace.config_style != "object"
+        and trace.config_style != "object"
         and n.id in scope.params[1:]
         and scope.reached_stores.get(n.id) == 1
     ):
+        if any(holds_described_module({**m.config, **m.config.get("kwargs", {})}.get(n.id)) for m in trace.models):
+            raise HoleError(f"{n.id} holds modules that are made outside the reference")
         return ask(quote(f"config.{n.id}"), Demand("config", n.id))
     if n.id in scope.parts:
         return whole(scope, n.id)

@@ -50,7 +50,7 @@ class Call:
 
     @property
     def opaque(self) -> bool:
-        return any("o" in node for node in self.args.values())
+        return any(map(tree.holds_opaque, self.args.values()))
 
 
 @dataclass
