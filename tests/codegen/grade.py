@@ -169,6 +169,8 @@ def renumbered(source: str, key: str) -> str:
 
 
 def flatten(value: Any) -> list[Any]:
+    if value is None:
+        return []  # an output that this call does not have
     return [x for v in value for x in flatten(v)] if isinstance(value, (list, tuple)) else [value]
 
 

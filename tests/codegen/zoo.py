@@ -16,7 +16,7 @@ from bench import bench, run_side
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "zoo"
-FILES = ("tensors", "control", "layers", "nets", "pictures")
+FILES = ("tensors", "control", "layers", "nets", "pictures", "outputs")
 TOLERANCE = 1e-5  # relative L2 in float32, as everywhere
 
 

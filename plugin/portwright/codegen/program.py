@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from portwright.codegen.keyed import without_dicts
 from portwright.codegen.source import Comments, comments_of, number, parse_function
 from portwright.codegen.trace import ClassTrace, FunctionTrace, ModuleTrace, Seen, Trace
 
@@ -67,7 +68,8 @@ class Program:
         self.trace = trace
         self.runtime = runtime
         self.functions: dict[str, Function] = {
-            fid: Function(f, parse_function(f.source), comments_of(f.source)) for fid, f in trace.functions.items()
+            fid: Function(f, without_dicts(parse_function(f.source), f), comments_of(f.source))
+            for fid, f in trace.functions.items()
         }
         self.by_owner: dict[tuple[str, str], str] = {
             (f.owner, f.name): fid for fid, f in trace.functions.items() if f.owner

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,22 +41,25 @@ def guided(
     sizes: Sizes,
     given: Mapping[str, Any],
     hint: Choice | None = None,
+    attempt: Callable[[Choice, Sizes], Choice] | None = None,
 ) -> Choice:
     """The first choice of arguments that the model runs on; where there is none, the one that came furthest.
 
     A `hint` is the best choice for a similar model: it is where the search starts, and few others are tried.
+    `attempt` runs a choice, where more has to be done for it than making its tensors.
     """
+    run = attempt or (lambda choice, sizes: tried(model, choice, sizes))
     start = [n for n in required if n not in given]
     unknown = [n for n in start if not forms(n)]
     if unknown:
         return Choice({}, reason=f"no probe is known for {', '.join(unknown)}")
     first = dict.fromkeys(start, 0) if hint is None or not hint.forms else dict(hint.forms)
-    best = tried(model, Choice(first, kwargs=given), sizes)
+    best = run(Choice(first, kwargs=given), sizes)
     left, end = TRIES if hint is None else FEW, time.process_time() + SECONDS
     while not best.ran and left > 0 and time.process_time() < end:
         found = best
         for changed in changes(best, names, given):
-            trial = tried(model, Choice(changed, kwargs=given), sizes)
+            trial = run(Choice(changed, kwargs=given), sizes)
             left -= 1
             if trial.ran or trial.calls > found.calls:
                 found = trial
@@ -81,9 +84,11 @@ def changes(best: Choice, names: Mapping[str, inspect.Parameter], given: Mapping
     return [*said, *other, *[c for c in more if c not in said], *([every] if len(every) > len(best.forms) + 1 else [])]
 
 
-def tried(model: torch.nn.Module, choice: Choice, sizes: Sizes) -> Choice:
-    """Run the model once and say how far it came."""
-    tensors = made(model, choice, sizes, torch.Generator().manual_seed(100))
+def tried(
+    model: torch.nn.Module, choice: Choice, sizes: Sizes, tensors: Mapping[str, torch.Tensor] | None = None
+) -> Choice:
+    """Run the model once, on these tensors where they are made already, and say how far it came."""
+    tensors = tensors or made(model, choice, sizes, torch.Generator().manual_seed(100))
     if tensors is None:
         return replace(choice, reason="an input could not be made")
     calls = 0

@@ -19,6 +19,7 @@ from portwright.reference.build import not_built
 from portwright.reference.guided import Choice, guided, made
 from portwright.reference.named_inputs import Sizes, make_input, optional_inputs, sizes_of
 from portwright.reference.overrides import drawn, flattened, holders, sized, taken
+from portwright.reference.pictures import reads_pictures, with_pictures
 from portwright.reference.search import search_inputs
 
 
@@ -74,6 +75,8 @@ def make_probes(
     found, choice = named_probes(model, names, given, plans=plans)
     reason = choice.reason if choice is not None else ""
     found = found or search_probes(model, config, names, given)
+    if found and not given and reads_pictures(model, names) and "pixel_values" not in found[0].tensors:
+        found += [Probe(title, tensors, {}, seed, seen) for title, tensors, seed, seen in with_pictures(model, names)]
     if not found:
         raise not_built(
             type(model).__name__,

@@ -91,6 +91,8 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
     unbiased = t.attr == "bias" and scope.kinds(value) == {"none"}
     if unbiased and scope.kinds(t.value) == {"module"} and all(scope.program.is_torch(c) for c in types):
         return [ast.Expr(quote('x.pop("bias", None)', x=scope.expr(t.value)))]  # MLX's layers ask whether they have one
+    if is_layers_own(scope, t, value):
+        return [ast.Assign([ast.Attribute(scope.expr(t.value), t.attr, ast.Store())], scope.expr(value))]
     if types and not any(scope.facts.reads(scope.program.lineage(cls), t.attr) for cls in types):
         return []  # nothing reads it
     if scope.kinds(t.value) == {"module"} and isinstance(t.value, (ast.Name, ast.Attribute)):
@@ -102,6 +104,15 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
     if not {(key, field) for key in config_keys(scope, t.value)} & set(scope.facts.config):
         return []
     return [ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value))]
+
+
+def is_layers_own(scope: Scope, t: ast.expr, value: ast.expr) -> bool:
+    """Whether a constructor gives a layer the bias that it was made without: the layer reads it."""
+    if not isinstance(t, ast.Attribute):
+        return False
+    types = scope.seen(t.value).types
+    layers = bool(types) and all(scope.program.is_torch(c) and scope.program.torch_base(c) == "Linear" for c in types)
+    return t.attr == "bias" and layers and scope.kinds(value) == {"tensor"} and scope.trace.name == "__init__"
 
 
 def set_attribute(scope: Scope, attr: str, value: ast.expr) -> ast.stmt:

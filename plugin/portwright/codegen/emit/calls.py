@@ -122,6 +122,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return plain_call(scope, n)
     if is_standard(module) or module in PYTHON_TYPES:
         return plain_call(scope, n)
+    if (callee.module, callee.name) == ("Size", "numel") and isinstance(n.func, ast.Attribute):
+        return ask(quote("math.prod(shape)", shape=scope.expr(n.func.value)), Demand("import", "import math"))
     if scope.seen(n).kinds == {"module"} and not n.args and not n.keywords:
         found = submodule(scope, n)
         if found is not None:

@@ -18,13 +18,14 @@ from portwright.codegen.emit.layer_attributes import (
     is_layer_setting,
     torch_layer_attribute,
 )
-from portwright.codegen.emit.parts import part, whole
+from portwright.codegen.emit.parts import part, presence, whole
 from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
 from portwright.codegen.emit.values import as_value, function_value
 from portwright.codegen.facts.record import Demand, ask, assumed_in
+from portwright.codegen.facts.returns import asks_presence
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import KNOWN
 from portwright.codegen.program import Program
@@ -89,6 +90,8 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
         return cache
     if n.id in scope.folded:
         return literal(scope.folded[n.id])
+    if n.id in scope.from_config:
+        return scope.expr(scope.from_config[n.id])
     emptied = empty_variadic(scope, n)
     if emptied is not None:
         return emptied
@@ -110,7 +113,7 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
             raise HoleError(f"{n.id} holds modules that are made outside the reference")
         return ask(quote(f"config.{n.id}"), Demand("config", n.id))
     if n.id in scope.parts:
-        return whole(scope, n.id)
+        return presence(scope, n.id) if asks_presence(scope.function, n) else whole(scope, n)
     if n.id in scope.locals:
         if n.id in scope.result_vars and scope.results[scope.result_vars[n.id][0]].size > 0:
             return ask(ast.Name(n.id, ast.Load()), *[Demand("used", f, -1) for f in scope.result_vars[n.id]])

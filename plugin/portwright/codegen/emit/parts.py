@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
-from portwright.codegen.facts.returns import Result, assigned, fields_set, name_result
+from portwright.codegen.facts.returns import Result, asks_presence, assigned, fields_set, is_field, name_result
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import is_none
+from portwright.codegen.quote import is_none, quote
 
 
 def held_apart(scope: Scope) -> dict[str, Result]:
@@ -28,30 +27,46 @@ def held_apart(scope: Scope) -> dict[str, Result]:
         result = name_result(function, name, dict(scope.results))
         if result is None or not result.size or name in scope.nested_reads:
             continue
-        reads = [n for n in scope.function.nodes if is_read(n, name) and scope.seen(n).n]
-        whole = [n for n in reads if isinstance(parents[n], ast.Return) or is_inside_output(scope, n, parents)]
+        reads = [n for n in function.nodes_named(name) if scope.seen(n).n]
+        whole = [n for n in reads if isinstance(parents[n], ast.Return) or is_field(function, n)]
+        asked = [n for n in reads if asks_presence(function, n)]
+        if may_lack(scope, reads) and sure_key(scope, name) is None:
+            continue
         built = any(not result_callees(scope, v) for v in values)
-        if (built or whole or fields_set(function, name)) and all(
-            n in whole or is_element(parents[n], result) for n in reads
+        if (built or whole or asked or fields_set(function, name)) and all(
+            n in whole or n in asked or is_element(parents[n], result) for n in reads
         ):
             found[name] = result
     return found
 
 
-def is_read(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+def may_lack(scope: Scope, reads: list[ast.Name]) -> bool:
+    """Whether a name was None where it was read: no result at all."""
+    return any("none" in scope.kinds(n) for n in reads)
 
 
-def is_inside_output(scope: Scope, node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
-    """Whether the whole result becomes a field of another model output: a tuple in a tuple."""
-    parent = parents[node]
-    call = parents[parent] if isinstance(parent, ast.keyword) else parent
-    return isinstance(call, ast.Call) and "output" in scope.kinds(call) and node is not call.func
+def sure_key(scope: Scope, name: str) -> int | str | None:
+    """An element that was never None where it was read, so that it says whether there is a result."""
+    for n in scope.function.nodes_named(name):
+        parent = scope.function.parents[n]
+        if isinstance(parent, ast.Attribute) and scope.seen(parent).n and "none" not in scope.kinds(parent):
+            return parent.attr
+    return None
 
 
-def whole(scope: Scope, name: str) -> ast.expr:
-    """All elements, as a tuple."""
-    return ast.Tuple([part(scope, name, i) for i in range(scope.parts[name].size)], ast.Load())
+def whole(scope: Scope, name: ast.Name) -> ast.expr:
+    """All elements, as a tuple; None where there is no result."""
+    made = ast.Tuple([part(scope, name.id, i) for i in range(scope.parts[name.id].size)], ast.Load())
+    if not may_lack(scope, scope.function.nodes_named(name.id)) or "none" not in scope.kinds(name):
+        return made
+    return quote("None if x is None else made", x=presence(scope, name.id), made=made)
+
+
+def presence(scope: Scope, name: str) -> ast.expr:
+    """An element that is None exactly where there is no result."""
+    key = sure_key(scope, name)
+    assert key is not None
+    return part(scope, name, key)
 
 
 def is_element(parent: ast.AST, result: Result) -> bool:
@@ -84,7 +99,7 @@ def part(scope: Scope, name: str, key: int | str) -> ast.expr:
 def assign_parts(scope: Scope, name: str, value: ast.expr) -> list[ast.stmt]:
     """`name = value`, element by element; a None that nothing reads is not assigned."""
     if is_none(value):
-        return []
+        return lacking(scope, name) if may_lack(scope, scope.function.nodes_named(name)) else []
     assert isinstance(value, ast.Call)
     result = scope.parts[name]
     names = [part_name(scope, name, i) for i in range(result.size)]
@@ -98,7 +113,15 @@ def assign_parts(scope: Scope, name: str, value: ast.expr) -> list[ast.stmt]:
         return [made]
     given = built_fields(scope, value)
     pairs = zip(names, result.keys, strict=True)
-    return [ast.Assign([ast.Name(n, ast.Store())], scope.expr(given[key])) for n, key in pairs]
+    return [  # a field that is not given is set later
+        ast.Assign([ast.Name(n, ast.Store())], scope.expr(given[key])) for n, key in pairs if key in given
+    ]
+
+
+def lacking(scope: Scope, name: str) -> list[ast.stmt]:
+    """`name = None`, element by element."""
+    names = [part_name(scope, name, i) for i in range(scope.parts[name].size)]
+    return [ast.Assign([ast.Name(n, ast.Store())], ast.Constant(None)) for n in names]
 
 
 def built_fields(scope: Scope, value: ast.Call) -> dict[str, ast.expr]:

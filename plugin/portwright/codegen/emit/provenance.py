@@ -264,6 +264,8 @@ def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
 def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
     if node.id in scope.folded:
         return literal(scope.folded[node.id])
+    if node.id in scope.from_config:
+        return attribute(scope, scope.from_config[node.id], depth)
     if node.id in scope.local_literals and not assumed_in(scope.local_literals[node.id]):
         return scope.local_literals[node.id]
     ref = scope.global_(node.id)

@@ -57,6 +57,7 @@ class Scope:
         self.self_name = self.params[0] if function.is_method and self.params else ""
         self.reached_stores = count_stores(self, self.tree.body)
         self.folded: dict[str, Plain] = {}
+        self.from_config: dict[str, ast.Attribute] = {}  # arguments that a decorator takes from the config
         self.local_literals: dict[str, ast.expr] = {}
         self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
         self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now

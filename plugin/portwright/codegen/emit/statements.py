@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import cast
 
-from portwright.codegen.emit.assign import assign, own_copy, target
+from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
 from portwright.codegen.emit.effects import expression_statement
 from portwright.codegen.emit.loops import counted, emptied
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
@@ -234,6 +234,8 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
         ):
             return True
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
+            return True
+        if isinstance(n, ast.Assign) and any(is_layers_own(scope, t, n.value) for t in n.targets):
             return True
         if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and not is_refusal(n):
             return True

@@ -175,7 +175,8 @@ def is_mask(scope: Scope, part: ast.expr) -> bool:
 
 def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     """`x[mask]` and `x[:, mask]`: the shape depends on the mask's values, which are read back."""
-    if scope.is_last(n.value) or scope.is_last(n):
+    last, out_last = scope.is_last(n.value), scope.is_last(n)
+    if (last or out_last) and (isinstance(n.slice, ast.Tuple) or scope.rank(n.slice) != 1):
         raise HoleError("boolean mask indexing of a channels-last value")
     if isinstance(n.slice, ast.Tuple):
         from portwright.codegen.translate.scatter import positions
@@ -190,7 +191,10 @@ def masked_item(scope: Scope, n: ast.Subscript) -> ast.expr:
             else:
                 raise HoleError("an index that is not always a mask of one rank")
         return ast.Subscript(scope.expr(n.value), ast.Tuple(parts, ast.Load()), ast.Load())
-    made = ast.Call(ast.Name("where_true", ast.Load()), [scope.expr(n.value), scope.expr(n.slice)], [])
+    x, rank = scope.expr(n.value), scope.rank(n.value) or 0
+    x = to_last(x, rank) if out_last and not last else x  # the first axis is the same in both layouts
+    x = to_first(x, rank) if last and not out_last else x
+    made = ast.Call(ast.Name("where_true", ast.Load()), [x, scope.expr(n.slice)], [])
     return ask(made, Demand("snippet", "where_true"))
 
 

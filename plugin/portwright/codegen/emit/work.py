@@ -9,6 +9,7 @@ from functools import cached_property
 
 from portwright.codegen.emit import attempts  # noqa: F401  (registers its statement)
 from portwright.codegen.emit.calls import emit_call
+from portwright.codegen.emit.defaults import fold_parameters
 from portwright.codegen.emit.parts import held_apart
 from portwright.codegen.emit.results import result_variables
 from portwright.codegen.emit.scope import Scope
@@ -32,7 +33,6 @@ from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.overwritten import without_overwritten
 from portwright.codegen.tidy.sweep import swept
 from portwright.codegen.tidy.unread import without_unread
-from portwright.codegen.trace import Plain
 from portwright.codegen.translate.decorators import decorated
 
 
@@ -271,47 +271,6 @@ def snake(name: str) -> str:
     return out
 
 
-def fold_parameters(scope: Scope) -> None:
-    """Parameters that were always one value, and that every call site gives as that literal."""
-    fid, trace = scope.trace.fid, scope.trace
-    explicit_root = scope.is_root_init and scope.program.trace.config_style != "object"
-    for q in scope.params:
-        seen = trace.params.get(q)
-        if seen is None or not seen.const or q == scope.self_name or explicit_root:
-            continue
-        if q in scope.facts.forced.get(fid, frozenset()):
-            continue
-        value = seen.consts[0]
-        if scope.reached_stores.get(q) != 1 and not assigned_only(scope, q, value):
-            if (
-                scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}
-                and not scope.is_root_init
-                and (not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...))
-            ):
-                scope.entry_literals[q] = (value, first_store(scope, q))
-            continue
-        if scope.is_root_entry or scope.is_root_init:
-            unasked = scope.is_root_entry and q not in scope.program.trace.arguments
-            if value is None or unasked or value == trace.defaults.get(q, ...):
-                scope.folded[q] = value
-        elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
-            scope.folded[q] = value
-
-
-def assigned_only(scope: Scope, name: str, value: Plain) -> bool:
-    """Whether every statement that binds a name, run or not, gives it this one literal."""
-    count = 0
-    for s in ast.walk(scope.tree):
-        if isinstance(s, ast.Assign) and any(name in stores(t) for t in s.targets):
-            if not (all(isinstance(t, ast.Name) for t in s.targets) and isinstance(s.value, ast.Constant)):
-                return False
-            if type(s.value.value) is not type(value) or s.value.value != value:
-                return False
-            count += 1
-    bound = [n for n in ast.walk(scope.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    return count == sum(n.id == name for n in bound)
-
-
 def is_assigned_first(body: list[ast.stmt], name: str) -> bool:
     """Whether a name is assigned, whatever happens, before anything reads it."""
     for s in body:
@@ -320,29 +279,6 @@ def is_assigned_first(body: list[ast.stmt], name: str) -> bool:
         if isinstance(s, ast.Assign) and any(name in stores(t) for t in s.targets):
             return True
     return True
-
-
-def first_store(scope: Scope, name: str) -> int:
-    """The line of the first assignment of a name that ran; 0 where a loop may come back to it."""
-    lines: list[int] = []
-
-    def walk(statements: list[ast.stmt], looped: bool) -> None:
-        for s in statements:
-            if isinstance(s, ast.If):
-                truth = scope.truth(s.test)
-                walk(s.body if True in truth else [], looped)
-                walk(s.orelse if False in truth else [], looped)
-            elif isinstance(s, (ast.For, ast.While)):
-                walk([*s.body, *s.orelse], True)
-                if isinstance(s, ast.For) and name in stores(s.target):
-                    lines.append(0)
-            elif isinstance(s, (ast.With, ast.Try)):
-                walk(s.body, looped)
-            elif name in stores(s):
-                lines.append(0 if looped else s.end_lineno or s.lineno)
-
-    walk(scope.tree.body, False)
-    return min(lines, default=0)
 
 
 def unpack_demands(body: list[ast.stmt]) -> list[Demand]:

@@ -129,9 +129,28 @@ def assigned(function: Function, name: str) -> list[ast.expr]:
         elif isinstance(node, ast.arg) and node.arg == name:
             return []
     names = [n for n in function.nodes if isinstance(n, ast.Name) and n.id == name]
-    if not any("none" in function.seen(n).kinds for n in names if isinstance(n.ctx, ast.Load)):
-        values = [v for v in values if not is_none(v)]  # that None was never read
+    nones = [n for n in names if isinstance(n.ctx, ast.Load) and "none" in function.seen(n).kinds]
+    if all(asks_presence(function, n) or is_field(function, n) for n in nones):
+        values = [v for v in values if not is_none(v)]  # that None was never read, or only asked for
     return values if sum(isinstance(n.ctx, ast.Store) for n in names) == stores else []
+
+
+def asks_presence(function: Function, node: ast.Name) -> bool:
+    """`x is None` or `x is not None`."""
+    test = function.parents.get(node)
+    return (
+        isinstance(test, ast.Compare)
+        and test.left is node
+        and isinstance(test.ops[0], (ast.Is, ast.IsNot))
+        and is_none(test.comparators[0])
+    )
+
+
+def is_field(function: Function, node: ast.AST) -> bool:
+    """Whether a value becomes, whole, a field of a model output that is built."""
+    parent = function.parents.get(node)
+    call = function.parents.get(parent) if isinstance(parent, ast.keyword) else parent
+    return isinstance(call, ast.Call) and "output" in function.seen(call).kinds and node is not call.func
 
 
 def fields_set(function: Function, name: str) -> list[str]:

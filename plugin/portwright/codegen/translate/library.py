@@ -95,7 +95,7 @@ def is_prepared(op: Operation) -> bool:
     """Whether the mask is one of four axes that a caller made, which the library hands back as it is."""
     if "attention_mask" not in op.raw or op.scope.is_root_entry:
         return False
-    return op.scope.seen(op.raw["attention_mask"]).ranks == {4}
+    return op.kinds("attention_mask") == {"tensor"} and op.scope.seen(op.raw["attention_mask"]).ranks == {4}
 
 
 def give_masks(op: Operation, made: ast.Call) -> None:
@@ -129,6 +129,8 @@ def causal_only(op: Operation, keys: Iterable[str]) -> list[Demand]:
 )
 def causal(op: Operation) -> ast.expr:
     """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
+    if is_prepared(op):
+        return op["attention_mask"]
     op.assumed += causal_only(op, config_keys(op.scope, op.raw["config"]))
     if is_cached(op.scope.program) and op.name == "create_chunked_causal_mask":
         raise HoleError("a chunked mask with a cache")
