@@ -51,11 +51,16 @@ def versions(records: Iterable[Record]) -> str:
 
 def run_lines(runs: Sequence[Record]) -> str:
     lines = [
-        f"- {run['date']}: `{run['command']}`, {run['models']} models "
+        f"- {run['date']}: `{without_paths(run['command'])}`, {run['models']} models "
         f"in {run['seconds'] / 60:.0f} min on {run['cpus']} CPUs"
         for run in runs
     ]
     return "Runs:\n\n" + "\n".join(lines) if lines else ""
+
+
+def without_paths(command: str) -> str:
+    """The command without the files that it named: where they lay is nobody's business."""
+    return re.sub(r" --(results|page)[ =]\S+", "", command)
 
 
 def times(records: Sequence[Record]) -> str:
