@@ -54,6 +54,7 @@ DROPPED = frozenset(
         "standardize_rope_params",
         "save_for_backward",
         "mark_non_differentiable",
+        "verify_out_features_out_indices",
     ]
 )
 REGISTERS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})

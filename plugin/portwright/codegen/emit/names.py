@@ -267,6 +267,16 @@ def module_constant(scope: Scope, node: ast.Attribute) -> ast.expr | None:
     return None
 
 
+def saved_by(scope: Scope, node: ast.Attribute, public: str) -> bool:
+    """Whether a private attribute of a config is what its saved form holds under a field of the public name."""
+    trace, items = scope.program.trace, list(scope.seen(node).items)
+    for key in config_keys(scope, node.value):
+        held = trace.configs.get(key or trace.root_config)
+        if held is None or not items or any(list(s.get(public) or ()) != items for s in held.saved[:1]):
+            return False
+    return True
+
+
 def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     """A read of a config field, or of something that the config object holds without saving it."""
     seen = scope.seen(node)
@@ -277,6 +287,9 @@ def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     if field.startswith("_"):
         if seen.const:
             return literal(seen.consts[0])
+        if saved_by(scope, node, field[1:]):
+            public = ast.Attribute(scope.expr(node.value), field[1:], ast.Load())
+            return ask(public, *config_demands(scope, node.value, field[1:]))
         raise HoleError(f"the config's private attribute {field}")
     if scope.program.trace.config_style == "explicit":
         return explicit_config_read(scope, node, field)
