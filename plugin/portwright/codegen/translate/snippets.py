@@ -110,7 +110,8 @@ ADAPTIVE_AVERAGE = '''def adaptive_average(x, axes, sizes):
         places, inputs = mx.arange(size)[:, None], mx.arange(length)
         low, high = places * length // size, -(-(places + 1) * length // size)
         weights = ((inputs >= low) & (inputs < high)) / (high - low)
-        x = mx.moveaxis(mx.moveaxis(x, axis, -1) @ weights.astype(x.dtype).T, -1, axis)
+        windows = weights.astype(x.dtype) @ x.reshape(*x.shape[:axis], length, -1)
+        x = windows.reshape(*x.shape[:axis], size, *x.shape[axis + 1 :])
     return x
 '''
 
