@@ -137,7 +137,7 @@ def layout_ops(program: Program, module: ModuleTrace, slot: str, rank: int) -> l
     if parametrized:  # the parts of a weight are laid out as the weight
         module, slot = program.modules[f"0:{holder}"], name
     base = program.torch_base(module.cls)
-    if slot != "weight" or base not in CONVOLUTIONS or rank < 3:
+    if slot not in ("weight", "weight_g", "weight_v") or base not in CONVOLUTIONS or rank < 3:
         return []
     if base in TRANSPOSED_CONVOLUTIONS:
         return [{"transpose": [1, *range(2, rank), 0]}]

@@ -50,8 +50,12 @@ class _Unannotate(ast.NodeTransformer):
         return ast.copy_location(ast.Assign([node.target], node.value), node)
 
 
+# Operators and contexts are one object in all trees of a process: no number of theirs says which place is meant.
+SHARED = (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+
+
 def number(node: ast.AST) -> int:
-    return getattr(node, "number", -1)
+    return -1 if isinstance(node, SHARED) else getattr(node, "number", -1)
 
 
 def comments_of(source: str) -> Comments:

@@ -88,6 +88,8 @@ def row_of(scope: Scope, n: ast.Call, base: str) -> tuple[str, list[Demand]]:
     for (layer, name, value), row in VARIANTS.items():
         if base == layer and name in given and plain(scope.known(given[name])) is value:
             return row, [Demand("assume", a) for a in key(scope, n, given[name])]
+    if base == "ConvTranspose1d" and "groups" in given and plain(scope.known(given["groups"])) != 1:
+        return "ConvTranspose1d in groups", []
     if base == "Upsample":
         chosen = [given[k] for k in ("mode", "scale_factor") if k in given]
         return base, [Demand("assume", a) for k in chosen for a in key(scope, n, k)]

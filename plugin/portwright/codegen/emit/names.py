@@ -59,6 +59,8 @@ def attribute_name(program: Program, classes: Iterable[str], attr: str) -> str:
     for cls in classes:
         for module in program.instances.get(cls, ()):
             roles |= {t.role for t in module.tensors if t.name == attr}
+            if program.is_torch(cls):  # the weight that torch computes of its parts is no tensor of the port's layer
+                roles -= {"attribute"}
             roles |= {"module" for child in module.children if child == attr}
     if roles & {"temporary", "attribute"}:
         return attr if attr.startswith("_") else f"_{attr}"

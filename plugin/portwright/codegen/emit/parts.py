@@ -30,6 +30,8 @@ def held_apart(scope: Scope) -> dict[str, Result]:
         reads = [n for n in function.nodes_named(name) if scope.seen(n).n]
         whole = [n for n in reads if isinstance(parents[n], ast.Return) or is_field(function, n)]
         asked = [n for n in reads if asks_presence(function, n)]
+        asked += [n for n in reads if is_type_test(scope, parents[n])]
+        asked += [n for n in reads if was_none(scope, parents[n]) and not is_element(parents[n], result)]
         if may_lack(scope, reads) and sure_key(scope, name) is None:
             continue
         built = any(not result_callees(scope, v) for v in values)
@@ -38,6 +40,17 @@ def held_apart(scope: Scope) -> dict[str, Result]:
         ):
             found[name] = result
     return found
+
+
+def is_type_test(scope: Scope, parent: ast.AST) -> bool:
+    """`isinstance(out, tuple)`, which was always the same."""
+    is_call = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "isinstance"
+    return is_call and scope.seen(parent).const
+
+
+def was_none(scope: Scope, parent: ast.AST) -> bool:
+    """Whether a read takes a field that never held anything, such as a cache that nothing asked for."""
+    return isinstance(parent, ast.Attribute) and scope.seen(parent).always_none
 
 
 def may_lack(scope: Scope, reads: list[ast.Name]) -> bool:

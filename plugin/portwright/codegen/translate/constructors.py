@@ -57,6 +57,9 @@ def transposed(dims: int) -> Constructor:
     )
 
 
+TRANSPOSED_1D = transposed(1)
+
+
 def pooling(dims: int, kind: str) -> Constructor:
     return Constructor(
         f"kernel_size stride padding {POOLING[kind]}",
@@ -221,7 +224,7 @@ CONSTRUCTORS: dict[str, Constructor] = {
     "Conv1d": convolution(1),
     "Conv2d": convolution(2),
     "Conv3d": convolution(3),
-    "ConvTranspose1d": transposed(1),
+    "ConvTranspose1d": TRANSPOSED_1D,
     "ConvTranspose2d": transposed(2),
     "ConvTranspose3d": transposed(3),
     "MaxPool1d": pooling(1, "Max"),
@@ -230,6 +233,13 @@ CONSTRUCTORS: dict[str, Constructor] = {
     "AvgPool1d": pooling(1, "Avg"),
     "AvgPool2d": pooling(2, "Avg"),
     "AvgPool3d": pooling(3, "Avg"),
+    "ConvTranspose1d in groups": dataclasses.replace(
+        TRANSPOSED_1D,
+        layer="GroupedConvTranspose1d",
+        keywords={**TRANSPOSED_1D.keywords, "groups": "groups"},
+        refused={"padding_mode": "zeros"},
+        snippet="GroupedConvTranspose1d",
+    ),
     "AvgPool2d over the edge": Constructor(
         "kernel_size stride padding ceil_mode count_include_pad divisor_override",
         "CeilAvgPool2d",

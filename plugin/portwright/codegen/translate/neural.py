@@ -120,7 +120,9 @@ def weight_norm(op: Operation) -> ast.expr:
         axis = {0: -1, 1: 0}.get(axis, axis - 1)
     elif bases <= CONVOLUTIONS:
         axis = {0: 0, 1: -1}.get(axis, axis - 1)
-    return ask(call("with_weight_norm", op["module"], literal(axis)), Demand("snippet", "with_weight_norm"))
+    old = {c.module for c in op.scope.seen(op.node).callees} == {"torch.nn.utils.weight_norm"}
+    made = "with_weight_parts" if old else "with_weight_norm"  # the older function keeps the parts on the layer itself
+    return ask(call(made, op["module"], literal(axis)), Demand("snippet", made))
 
 
 @row("mse_loss l1_loss", "input target size_average=None reduce=None reduction='mean'")

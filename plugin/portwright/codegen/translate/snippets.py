@@ -35,6 +35,41 @@ WEIGHT_NORM = '''def with_weight_norm(layer, axis):
     return layer
 '''
 
+WEIGHT_PARTS = '''def with_weight_parts(layer, axis):
+    """Hold a layer's weight as a direction and a length for each slice along an axis, as its checkpoint does."""
+
+    def lengths(direction):
+        others = [i for i in range(direction.ndim) if i != axis % direction.ndim]
+        return mx.sqrt(mx.sum(mx.square(direction), axis=others, keepdims=True))
+
+    class WeightNorm(type(layer)):
+        @property
+        def weight(self):
+            return self.weight_v * (self.weight_g / lengths(self.weight_v))
+
+    layer.weight_v = layer.pop("weight")
+    layer.weight_g = lengths(layer.weight_v)
+    layer.__class__ = WeightNorm
+    return layer
+'''
+
+GROUPED_TRANSPOSE = '''class GroupedConvTranspose1d(nn.ConvTranspose1d):
+    """A transposed convolution whose channels are in groups; the weight is (out / groups, kernel, in)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, groups=1, bias=True, **settings):
+        super().__init__(in_channels, out_channels // groups, kernel_size, bias=False, **settings)
+        self.groups = groups
+        if bias:
+            self.bias = mx.zeros((out_channels,))
+
+    def __call__(self, x):
+        parts = mx.unflatten(self.weight, -1, (self.groups, -1))
+        weight = mx.moveaxis(parts, -2, 0).flatten(0, 1)
+        settings = (self.stride, self.padding, self.dilation, self.output_padding, self.groups)
+        y = mx.conv_transpose1d(x, weight, *settings)
+        return y + self.bias if "bias" in self else y
+'''
+
 PAD_BY_INDEX = '''def pad_by_index(x, widths, mode):
     """Pad each axis by (before, after) with the axis's own values: mirrored, repeated at the border, or in a circle."""
     for axis, (before, after) in enumerate(widths):
@@ -204,6 +239,8 @@ SNIPPETS = {
     "pad_sequence": PAD_SEQUENCE,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
+    "with_weight_parts": WEIGHT_PARTS,
+    "GroupedConvTranspose1d": GROUPED_TRANSPOSE,
     "pad_by_index": PAD_BY_INDEX,
     "resample": RESIZE,
     "adaptive_average": ADAPTIVE_AVERAGE,
