@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
+from portwright.codegen.emit.configs import holders
 from portwright.codegen.emit.provenance import DEPTH, assigned, over_config, settled, traced
 from portwright.codegen.emit.prune import decide
 from portwright.codegen.emit.scope import Scope, chosen_dict
@@ -124,7 +125,7 @@ def from_origin(scope: Scope, source: ast.expr, node: ast.Name, given: str) -> l
     seen = scope.seen(node)
     if given in {repr(c) for c in seen.consts} or (given == "None" and is_kept_out(scope, node)):
         return []
-    if "self." in given and seen.consts and not seen.mixed:
+    if "?" not in given and holders(given) and seen.consts and not seen.mixed:
         right = (ast.Eq(), literal(seen.consts[0])) if seen.const else (ast.In(), literal(tuple(seen.consts)))
         test = ast.Compare(ast.parse(given, mode="eval").body, [right[0]], [right[1]])
         return [Assumption(scope.where(source), ast.unparse(source), True, "construction", ast.unparse(test))]

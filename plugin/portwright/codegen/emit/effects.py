@@ -123,12 +123,23 @@ def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
         arguments, keywords = torch_arguments(scope, value, base)
         out = [ast.Expr(ast.Call(quote("super().__init__"), arguments, keywords))]
         out += kept_settings(scope, value, base)
-    elif value.args and scope.kinds(value.args[0]) == {"config"} and scope.facts.reads((scope.trace.owner,), "config"):
-        config = scope.expr(value.args[0])
+    elif scope.facts.reads((scope.trace.owner,), "config") and (config := first_config(scope, value)) is not None:
         made = ast.Assign([ast.Attribute(ast.Name(scope.self_name, ast.Load()), "config", ast.Store())], config)
         made.attribute = "config"  # type: ignore[attr-defined]
         out.append(made)
     return out
+
+
+def first_config(scope: Scope, value: ast.Call) -> ast.expr | None:
+    """The config object that a library base's constructor is given first, by itself or as the first of `*args`."""
+    given = value.args[0] if value.args else None
+    if isinstance(given, ast.Starred):
+        seen = scope.seen(given.value)
+        if seen.kinds == {"tuple"} and seen.configs and seen.lens == {1}:
+            return ast.Subscript(scope.expr(given.value), ast.Constant(0), ast.Load())
+    elif given is not None and scope.kinds(given) == {"config"}:
+        return scope.expr(given)
+    return None
 
 
 def is_base_init(scope: Scope, value: ast.Call) -> bool:

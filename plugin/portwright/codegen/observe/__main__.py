@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from portwright.codegen.observe import cached
+from portwright.codegen.observe.captured import Capture, Captures
 from portwright.codegen.observe.export import make_trace
 from portwright.codegen.observe.layouts import TagLayouts
 from portwright.codegen.observe.recorder import Recorder, SourceIndex
@@ -49,14 +50,19 @@ def observe(
         probes.append([p for p in every if p.observed])
     promoted: frozenset[tuple[str, int]] = frozenset()
     sources = SourceIndex()
+    captured: dict[str, Capture | None] = {}
     for _ in range(ROUNDS):
         wanted: set[tuple[str, int]] = set()
-        recorder = Recorder(promoted, Sampler(), sources)
+        recorder = Recorder(promoted, Sampler(), sources, Captures(captured))
         try:
             models = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
         finally:
             recorder.restore()
         wanted |= recorder.undecided()
+        if new := recorder.captures.found.keys() - captured.keys():
+            captured = recorder.captures.found
+            promoted = frozenset(key for key in promoted | wanted if key[0] not in new)  # their text has changed
+            continue
         if wanted <= promoted:
             break
         promoted |= wanted

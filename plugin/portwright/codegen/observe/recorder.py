@@ -13,15 +13,15 @@ import torch
 
 from portwright.codegen.observe import layouts
 from portwright.codegen.observe.aliases import Aliases, memory, versions
+from portwright.codegen.observe.captured import Captures
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
+from portwright.codegen.observe.factories import Factories
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
 from portwright.codegen.observe.policy import is_rewritten
 from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
 from portwright.codegen.observe.samples import Sampler
-from portwright.codegen.observe.seeing import Seeing, is_config
+from portwright.codegen.observe.seeing import Seeing
 from portwright.codegen.trace import Callee
-
-FACTORIES = frozenset({"from_config", "_from_config"})  # class methods of libraries that take a config object
 
 
 class SourceIndex:
@@ -81,8 +81,11 @@ def is_set(cell: Any) -> bool:
 class Recorder:
     """Everything one observation sees. Its methods named after probe kinds are called by instrumented code."""
 
-    def __init__(self, promoted: frozenset[tuple[str, int]], sampler: Sampler, sources: SourceIndex) -> None:
+    def __init__(
+        self, promoted: frozenset[tuple[str, int]], sampler: Sampler, sources: SourceIndex, captures: Captures
+    ) -> None:
         self.promoted = promoted
+        self.captures = captures
         self.sampler = sampler
         self.sources = sources
         self.contexts = Contexts()
@@ -92,7 +95,7 @@ class Recorder:
         self.originals: dict[types.FunctionType, types.CodeType] = {}
         self.classes: dict[str, type] = {}
         self.behind: set[tuple[str, int]] = set()  # makers of what became channels-last values
-        self.factories: dict[tuple[Any, type], type | None] = {}
+        self.factories = Factories()
         self.passed: dict[int, tuple[Seeing, Seeing]] = {}  # what layers in a Sequential were given and gave
         self.hooks: list[Any] = []
         self.roots: set[int] = set()  # the models themselves, by identity
@@ -186,7 +189,7 @@ class Recorder:
         s = here.node(number)
         if len(kwargs) > len(named):
             s.starred |= set(kwargs) - set(named)
-        cls = self.constructed(function, args, kwargs) or function
+        cls = self.factories.made(function, args, kwargs) or function
         callee = self.callee(cls)
         self.note(s, function, callee)
         before = versions((getattr(function, "__self__", None), *args, *kwargs.values())) if not callee.fid else []
@@ -201,6 +204,8 @@ class Recorder:
         result = self.from_site(site, function, *args, **kwargs)
         if outer:
             result = layouts.untagged(result)
+        if isinstance(function, torch.nn.Module) and here.reached.fid != self.entry:
+            self.captures.called(here, number, function, result)
         if isinstance(cls, type) and isinstance(result, torch.nn.Module):
             self.contexts.built.setdefault(id(result), site)
             s.involved[id(result)] = result
@@ -233,34 +238,6 @@ class Recorder:
             return False
         self.public.add(function_key(target.function))
         return True
-
-    def constructed(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
-        """The class that a library's factory makes of a config; its constructor is reached before it runs for good.
-
-        The same for a class whose `__new__` makes an object of another class.
-        """
-        if isinstance(function, type):
-            return self.stood_for(function, args, kwargs)
-        config = args[0] if args else kwargs.get("config")
-        if getattr(function, "__name__", "") not in FACTORIES or not is_config(config):
-            return None
-        target = resolve(function)
-        if target.function is not None and is_rewritten(target.function):
-            return None
-        key = (target.cls, type(config))
-        if key not in self.factories:
-            made = function(*args, **kwargs)  # seen by nobody: only then is the class known
-            self.factories[key] = type(made) if isinstance(made, torch.nn.Module) else None
-        return self.factories[key]
-
-    def stood_for(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> type | None:
-        """The module class that a class's own `__new__` makes in its place; None where it makes its own objects."""
-        if not issubclass(cls, torch.nn.Module) or not isinstance(cls.__new__, types.FunctionType):
-            return None
-        if (cls, cls) not in self.factories:
-            made = cls(*args, **kwargs)
-            self.factories[cls, cls] = type(made) if isinstance(made, torch.nn.Module) else None
-        return self.factories[cls, cls]
 
     def from_site(self, site: Site, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.contexts.sites.append(site)
@@ -312,7 +289,7 @@ class Recorder:
         found = self.sources.find(function) if is_rewritten(function) else None
         if found is None:
             return None
-        reached = Reached(function, found)
+        reached = Reached(function, self.captures.written_out(found, function_key(function)))
         index = len(self.reached)
         self.reached.append(reached)
         code = instrumented_code(reached.tree, index, function)

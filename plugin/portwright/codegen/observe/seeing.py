@@ -172,6 +172,7 @@ class Seeing:
         )
         self.lens.add(len(value))
         self.see_elements(value)
+        self.configs |= {class_key(type(x)) for x in value[:4] if is_config(x)}
         if self.items is None and len(value) <= 16:
             self.items = tuple(x if isinstance(x, PLAIN) else None for x in value)
 

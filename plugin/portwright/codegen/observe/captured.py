@@ -1,0 +1,160 @@
+"""Outputs of layers that transformers records by hooks: written out in the function that calls the layers.
+
+A function decorated with `capture_outputs` gives `hidden_states` that its own text never mentions: hooks of the
+layers collect them while it runs. Where they were asked for, its text gets what the hooks do, as transformers' models
+said it themselves before: a tuple that grows in the loop, and one more field of the result. It is then observed like
+any other text, and falls away in the port where nothing reads it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from portwright.codegen.observe.contexts import Context, Source
+from portwright.codegen.source import number, parse_function
+
+HOOK = "transformers.utils.output_capturing.install_output_capuring_hook.<locals>.output_capturing_hook"
+FIELD = "hidden_states"
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One call of a layer whose output was recorded."""
+
+    call: int  # its number in the function's tree
+    index: int | None  # of the recorded element where the layer gives a tuple
+    initial: bool  # whether the first layer's input is recorded too
+    tied: bool  # whether the last one is the result's last_hidden_state
+
+
+def hook_of(layer: torch.nn.Module) -> Mapping[str, Any] | None:
+    """The settings of the hook that records a layer's output among the hidden states."""
+    for hook in layer._forward_hooks.values():
+        if f"{getattr(hook, '__module__', '')}.{getattr(hook, '__qualname__', '')}" == HOOK:
+            settings = inspect.getclosurevars(hook).nonlocals
+            if settings.get("key") == FIELD:
+                return settings
+    return None
+
+
+def is_collecting() -> bool:
+    """Whether some function of the library collects hidden states now."""
+    from transformers.utils import output_capturing
+
+    collected = output_capturing._active_collector.get()
+    return collected is not None and FIELD in collected
+
+
+def is_tied(instance: torch.nn.Module | None) -> bool:
+    """Whether the decorator of a module's forward puts the last hidden state in the last one's place."""
+    said = getattr(getattr(instance, "config", None), "tie_last_hidden_states", None)
+    if said is not None:
+        return bool(said)
+    function = getattr(type(instance), "forward", None)
+    while function is not None:
+        if getattr(function, "__module__", "") and inspect.isfunction(function):
+            settings = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+            if "tie_last_hidden_states" in settings:
+                return bool(settings["tie_last_hidden_states"].cell_contents)
+        function = getattr(function, "__wrapped__", None)
+    return False
+
+
+class Captures:
+    """What is known of earlier rounds, and what this one sees."""
+
+    def __init__(self, known: Mapping[str, Capture | None]) -> None:
+        self.known = known
+        self.found: dict[str, Capture | None] = dict(known)  # by function; None where it cannot be written out
+
+    def called(self, here: Context, place: int, layer: torch.nn.Module, result: Any) -> None:
+        """A layer has given its result at a call in a function."""
+        settings = hook_of(layer) if layer._forward_hooks else None
+        fid = here.reached.fid
+        if settings is None or fid in self.known or not is_collecting():
+            return
+        index = settings["index"] if isinstance(result, tuple) else None
+        capture = Capture(place, index, bool(settings["capture_initial_hidden_state"]), is_tied(here.instance))
+        self.found[fid] = capture if self.found.get(fid, capture) == capture else None
+
+    def written_out(self, source: Source, fid: str) -> Source:
+        """The function's text with what the hooks do; as it is where they do nothing, or where that is not known."""
+        capture = self.known.get(fid)
+        return with_capture(source, capture) if capture is not None else source
+
+
+def with_capture(source: Source, capture: Capture) -> Source:
+    text = textwrap.dedent(source.text)
+    tree = parse_function(text)
+    loop, made = place_of(tree, capture.call)
+    returns = [s for s in tree.body if isinstance(s, ast.Return)]
+    name = "all_hidden_states"
+    taken = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {
+        a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)
+    }
+    if loop is None or made is None or len(returns) != 1 or name in taken:
+        return source
+    value, first = returns[0].value, first_argument(loop, made)
+    last = field_of(value, "last_hidden_state")
+    if not isinstance(value, ast.Call) or first is None or field_of(value, FIELD) is not None or not value.keywords:
+        return source
+    if capture.tied and not isinstance(last, ast.Name):
+        return source
+    target = made.targets[0]
+    assert isinstance(target, ast.Name)
+    kept = (
+        f"{target.id}[{capture.index}]" if capture.index is not None and isinstance(made.value, ast.Call) else target.id
+    )
+    start = f"({first},)" if capture.initial else "()"
+    given = name if not capture.tied or same(tree, loop, last, target) else f"(*{name}[:-1], {ast.unparse(last)})"  # type: ignore[arg-type]
+    lines = text.splitlines(keepends=True)
+    end = value.end_lineno or 0
+    line = lines[end - 1].encode()
+    before, after = line[: (value.end_col_offset or 0) - 1].decode(), line[(value.end_col_offset or 0) - 1 :].decode()
+    comma = "" if before.rstrip().endswith(("(", ",")) or not before.strip() else ", "
+    lines[end - 1] = f"{before}{comma}{FIELD}={given}{after}"
+    indent = " " * made.col_offset
+    lines.insert(made.end_lineno or 0, f"{indent}{name} = {name} + ({kept},)\n")
+    lines.insert(loop.lineno - 1, f"{' ' * loop.col_offset}{name} = {start}\n")
+    return source._replace(text="".join(lines))
+
+
+def place_of(tree: ast.FunctionDef, call: int) -> tuple[ast.For | None, ast.Assign | None]:
+    """The loop of the function's own body that calls the layers, and the statement in it that does."""
+    for loop in [s for s in tree.body if isinstance(s, ast.For)]:
+        for s in loop.body:
+            if not isinstance(s, ast.Assign) or len(s.targets) != 1 or not isinstance(s.targets[0], ast.Name):
+                continue
+            value = s.value.value if isinstance(s.value, ast.Subscript) else s.value
+            if isinstance(value, ast.Call) and number(value) == call:
+                return loop, s
+    return None, None
+
+
+def first_argument(loop: ast.For, made: ast.Assign) -> str | None:
+    """The name that the first layer is given, where it holds the same before the loop."""
+    value = made.value.value if isinstance(made.value, ast.Subscript) else made.value
+    first = value.args[0] if isinstance(value, ast.Call) and value.args else None
+    if not isinstance(first, ast.Name):
+        return None
+    earlier = [loop.target, *loop.body[: loop.body.index(made)]]
+    stored = {n.id for s in earlier for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return first.id if first.id not in stored else None
+
+
+def field_of(value: ast.expr | None, name: str) -> ast.expr | None:
+    return next((k.value for k in value.keywords if k.arg == name), None) if isinstance(value, ast.Call) else None
+
+
+def same(tree: ast.FunctionDef, loop: ast.For, last: ast.expr | None, target: ast.Name) -> bool:
+    """Whether what the loop's last round gives is the result's last hidden state, by name."""
+    behind = tree.body[tree.body.index(loop) + 1 :]
+    stored = {n.id for s in behind for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return isinstance(last, ast.Name) and last.id == target.id and target.id not in stored
