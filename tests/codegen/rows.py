@@ -371,4 +371,52 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "torch.ones(3, 4, dtype=bool).float() + torch.zeros(4, dtype=float).float() + x",
         {"x": (3, 4)},
     ),
+    "asinh arcsinh acosh arccosh atanh arctanh": (
+        "torch.asinh(x) + torch.acosh(p + 1) + torch.atanh(torch.sigmoid(x))",
+        {"x": (3, 4), "p": (3, 4)},
+    ),
+    "fft_rfft fft_irfft": (
+        "torch.fft.irfft(torch.fft.rfft(x, dim=1) * torch.fft.rfft(y, n=6, dim=1), n=6, dim=1)",
+        {"x": (2, 6, 3), "y": (2, 5, 3)},
+    ),
+    "fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft2 fft_irfft2 fft_rfftn fft_irfftn": (
+        "torch.fft.fft(x, norm='ortho').real + torch.fft.ifft2(torch.fft.fft2(x) * 2).real"
+        " + torch.fft.irfftn(torch.fft.rfftn(x), s=x.shape) + torch.fft.irfft2(torch.fft.rfft2(x)).real"
+        " + torch.fft.ifftn(torch.fft.fftn(x, dim=(0, 1)), dim=(0, 1)).real + torch.fft.ifft(torch.fft.fft(x)).real",
+        {"x": (3, 4)},
+    ),
+    "fft_fftshift fft_ifftshift fft_fftfreq fft_rfftfreq": (
+        "torch.fft.fftshift(x, dim=1) * torch.fft.fftfreq(5) + torch.fft.ifftshift(x, dim=(0, 1)) "
+        "+ torch.fft.rfftfreq(9, 0.5)",
+        {"x": (3, 5)},
+    ),
+    "diff": (
+        "torch.diff(x, dim=1) + x.diff(n=2, dim=0, prepend=x[:2])[:, 1:] + torch.diff(x)",
+        {"x": (3, 4)},
+    ),
+    "cummax cummin": (
+        "torch.cummax(x, 1)[0] + torch.cummin(x, dim=0).values + torch.cummax(i, 1).indices + torch.cummin(i, 0)[1]",
+        {"x": (3, 4), "i": (3, 4)},
+    ),
+    "index_copy index_copy_": (
+        "x.index_copy(1, torch.tensor([2, 0]), y) + x.clone().index_copy_(-1, torch.tensor([1, 3]), y)",
+        {"x": (3, 4), "y": (3, 2)},
+    ),
+    "unique_consecutive": ("torch.unique_consecutive(i).sum()", {"i": (12,)}),
+    "embedding_bag": (
+        "F.embedding_bag(i, x, per_sample_weights=y, mode='sum') + F.embedding_bag(i, x)",
+        {"i": (3, 5), "x": (4, 6), "y": (3, 5)},
+    ),
+    "conv_transpose1d": (
+        "F.conv_transpose1d(x, y, stride=2, padding=1, groups=2) + F.conv_transpose1d(x, z, stride=2, padding=1)[:, :4]",
+        {"x": (2, 4, 7), "y": (4, 2, 5), "z": (4, 4, 5)},
+    ),
+    "conv_transpose2d": ("F.conv_transpose2d(x, y, z, stride=2)", {"x": (2, 4, 5, 3), "y": (4, 6, 3, 2), "z": (6,)}),
+    "conv_transpose3d": ("F.conv_transpose3d(x, y)", {"x": (2, 4, 2, 3, 3), "y": (4, 6, 2, 2, 2)}),
+    "norms of other orders": (
+        "x.norm(p=1, dim=-1, keepdim=True) + torch.norm(x, float('inf'), 0)",
+        {"x": (3, 4)},
+    ),
+    "several arguments": ("F.layer_norm(*(x, (6,), y, z, 1e-5))", {"x": (3, 6), "y": (6,), "z": (6,)}),
+    "types by key": ("x * len(dict.fromkeys([1, 2, 1]))", {"x": (3, 4)}),
 }

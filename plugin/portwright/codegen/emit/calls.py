@@ -14,7 +14,7 @@ from portwright.codegen.emit.names import dtype, is_standard
 from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
 from portwright.codegen.emit.scope import Scope, expression, keyword_name
-from portwright.codegen.emit.supers import is_super_call, super_call
+from portwright.codegen.emit.supers import base_forward, is_base_forward, is_super_call, super_call
 from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.emit.units import holds_function, unit_call
 from portwright.codegen.facts.record import Demand, ask
@@ -27,7 +27,9 @@ from portwright.codegen.translate.apply import apply_row, is_library_row
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
 UNMOVED = frozenset({"to", "float", "cpu", "eval", "train", "requires_grad_", "type"})
-PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items"})
+PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items", "type"})
+
+DICT_VIEWS = frozenset({"keys", "values", "items"})  # of a ModuleDict, which is a dict in the port
 
 FACTORY = ("get_activation", "diffusers.models.activations")  # activations by name, as a port can look them up too
 
@@ -94,6 +96,10 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return scope.expr(n.func.value)  # a module on another device or in another dtype is the module
     if callee.torch and callee.name == "modules" and isinstance(n.func, ast.Attribute) and not n.args:
         return ast.Call(ast.Attribute(scope.expr(n.func.value), "modules", ast.Load()), [], [])
+    if callee.torch and callee.name in DICT_VIEWS and callee.module.endswith("container") and not n.args:
+        return ast.Call(ast.Attribute(scope.expr(cast(ast.Attribute, n.func).value), callee.name, ast.Load()), [], [])
+    if callee.torch and callee.name == "forward" and is_base_forward(scope, n):
+        return base_forward(scope, n)
     if callee.torch or is_library_row(callee):
         return apply_row(scope, n, callee)
     if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":

@@ -32,6 +32,7 @@ from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
 from portwright.codegen.translate.constructors import CONSTRUCTORS
+from portwright.codegen.translate.mask_functions import VALUES
 from portwright.nesting import holds_described_module
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
@@ -164,6 +165,8 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
         return ask(ast.Name(scope.work.class_title(ref.cls), ast.Load()), Demand("class", ref.cls))
     if ref.sort == "function" and ref.fid:
         return function_value(scope, ref.fid)
+    if ref.name in VALUES:
+        return ask(ast.Name(VALUES[ref.name], ast.Load()), Demand("snippet", VALUES[ref.name]))
     if ref.sort in ("function", "builtin", "other", "callable") and is_standard(ref.name.rpartition(".")[0]):
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))

@@ -31,3 +31,17 @@ def super_call(scope: Scope, n: ast.Call) -> ast.expr:
     if n.func.attr == "forward" and base is not None:
         return called(scope, n, base.channels_last, quote("super().__call__"))
     raise HoleError(f"super().{n.func.attr} of a class that is not rewritten")
+
+
+def is_base_forward(scope: Scope, n: ast.Call) -> bool:
+    """`nn.LayerNorm.forward(self, x)` in a class made from that layer."""
+    own = n.args and isinstance(n.args[0], ast.Name) and n.args[0].id == scope.self_name
+    return bool(own) and isinstance(n.func, ast.Attribute) and scope.program.torch_base(scope.trace.owner) in CONSTRUCTORS
+
+
+def base_forward(scope: Scope, n: ast.Call) -> ast.expr:
+    """The forward of torch's layer on the rest of the arguments."""
+    rest = ast.copy_location(ast.Call(n.func, n.args[1:], n.keywords), n)
+    rest.number = getattr(n, "number", -1)  # type: ignore[attr-defined]
+    base = CONSTRUCTORS[scope.program.torch_base(scope.trace.owner)]
+    return called(scope, rest, base.channels_last, quote("super().__call__"))

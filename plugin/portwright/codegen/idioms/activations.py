@@ -37,6 +37,7 @@ KNOWN = (
     ("nn.log_sigmoid", "nn.LogSigmoid()", nn.log_sigmoid),
     ("nn.hard_tanh", "nn.HardTanh()", nn.hard_tanh),
     ("hard_sigmoid", "HardSigmoid()", lambda x: mx.clip(x / 6 + 0.5, 0.0, 1.0)),
+    ("sqrt_softplus", "SqrtSoftplus()", lambda x: mx.sqrt(nn.softplus(x))),
 )  # fmt: skip
 
 

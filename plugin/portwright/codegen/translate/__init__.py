@@ -17,5 +17,6 @@ def load_rows() -> None:
         reduce,
         scatter,
         shape,
+        spectral,
         windows,
     )

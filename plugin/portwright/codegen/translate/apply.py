@@ -90,12 +90,12 @@ def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:
     if is_method:
         assert isinstance(n.func, ast.Attribute)
         values = [n.func.value, *values]
+    if not found.variadic:
+        values = [item for v in values for item in ([v] if not isinstance(v, ast.Starred) else spread(scope, found, v))]
     for index, value in enumerate(values):
         if found.variadic and index >= found.leading:
             op.raw_star.append(value)
             op.star.append(scope.expr(value))
-        elif isinstance(value, ast.Starred):
-            raise HoleError(f"{found.name} with *arguments")
         elif index < len(places):
             op.raw[places[index]] = value
             op.args[places[index]] = scope.expr(value)
@@ -104,6 +104,17 @@ def bound(scope: Scope, n: ast.Call, found: Row, is_method: bool) -> Operation:
     for k in expanded_keywords(scope, n):
         keyword(scope, op, found, names, k)
     return op
+
+
+def spread(scope: Scope, found: Row, value: ast.Starred) -> list[ast.expr]:
+    """The items of `*xs`, which is written out, or always holds as many."""
+    from portwright.codegen.emit.units import spread_items
+
+    if isinstance(value.value, (ast.Tuple, ast.List)):
+        return value.value.elts
+    if len(scope.seen(value.value).lens) != 1:
+        raise HoleError(f"{found.name} with *arguments")
+    return spread_items(scope, value)
 
 
 def keyword(scope: Scope, op: Operation, found: Row, names: list[str], k: ast.keyword) -> None:

@@ -11,6 +11,15 @@ HARD_SIGMOID_LAYER = """class HardSigmoid(nn.Module):
         return hard_sigmoid(x)
 """
 
+SQRT_SOFTPLUS = """def sqrt_softplus(x):
+    return mx.sqrt(nn.softplus(x))
+"""
+
+SQRT_SOFTPLUS_LAYER = """class SqrtSoftplus(nn.Module):
+    def __call__(self, x):
+        return sqrt_softplus(x)
+"""
+
 PADDED = '''def padded(layer, padding, mode):
     """A convolution that pads its input itself: mirrored, repeated at the border, in a circle, or with zeros.
 
@@ -75,10 +84,18 @@ INNER_POOL = '''class InnerAvgPool2d(nn.AvgPool2d):
         return super().__call__(x) / super().__call__(mx.ones((1, *x.shape[1:3], 1), dtype=x.dtype))
 '''
 
+TRANSPOSED_WEIGHT = '''def transposed_weight(weight, groups):
+    """The weight of a transposed convolution, (in, out / groups, ...), as (out, ..., in / groups)."""
+    return mx.moveaxis(mx.unflatten(weight, 0, (groups, -1)), 1, -1).flatten(0, 1)
+'''
+
 SNIPPETS = {
+    "transposed_weight": TRANSPOSED_WEIGHT,
     "InnerAvgPool2d": INNER_POOL,
     "hard_sigmoid": HARD_SIGMOID,
     "HardSigmoid": HARD_SIGMOID_LAYER,
+    "sqrt_softplus": SQRT_SOFTPLUS,
+    "SqrtSoftplus": SQRT_SOFTPLUS_LAYER,
     "padded": PADDED,
     "pad_by_mode": PAD_BY_MODE,
     "patch_places": PATCHES,
@@ -89,5 +106,6 @@ NEEDS = {
     "padded": ("pad_by_index",),
     "pad_by_mode": ("pad_by_index",),
     "HardSigmoid": ("hard_sigmoid",),
+    "SqrtSoftplus": ("sqrt_softplus",),
     "from_patches": ("patch_places",),
 }

@@ -195,6 +195,22 @@ def convolution(op: Operation) -> ast.expr:
     return outward(op, made)
 
 
+TRANSPOSED = "input weight bias=None stride=1 padding=0 output_padding=0 groups=1 dilation=1"
+
+
+@row("conv_transpose1d conv_transpose2d conv_transpose3d", TRANSPOSED, Layout.AWARE)
+def transposed(op: Operation) -> ast.expr:
+    """A transposed convolution with a weight that the reference holds itself, (in, out / groups, ...) as torch has it."""
+    weight = call("transposed_weight", op["weight"], op.get("groups") or literal(1))
+    options = {k: op.get(k) for k in ("stride", "padding", "dilation", "output_padding", "groups")}
+    usual = {"padding": 0, "output_padding": 0}
+    shown = {k: v for k, v in options.items() if v is not None and plain(v) != usual.get(k, 1)}
+    made: ast.expr = call(f"mx.{op.name}", inward(op), ask(weight, Demand("snippet", "transposed_weight")), **shown)
+    if op.get("bias") is not None:
+        made = ast.BinOp(made, ast.Add(), op["bias"])
+    return outward(op, made)
+
+
 POOL = "input kernel_size stride=None padding=0"
 
 

@@ -15,9 +15,11 @@ from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
 from portwright.codegen.runtime.caches import is_cached
 from portwright.codegen.translate.attention import scale_of
+from portwright.codegen.translate.mask_functions import carried, is_own, own_mask, register_makers
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
 LIBRARY_ROWS: dict[str, Row] = {}
+register_makers(LIBRARY_ROWS)
 
 
 @row(
@@ -29,8 +31,8 @@ LIBRARY_ROWS: dict[str, Row] = {}
 )
 def bidirectional(op: Operation) -> ast.expr:
     """An additive mask over keys, from a padding mask of (batch, keys)."""
-    if op.get("or_mask_function") is not None or op.get("and_mask_function") is not None:
-        raise HoleError("a mask with its own mask function")
+    if is_own(op):
+        return own_mask(op, None)
     if op.get("cache") is not None and op.kinds("cache") != {"none"}:
         raise HoleError("a bidirectional mask with a cache")
     mask = op.get("attention_mask")
@@ -124,6 +126,13 @@ def causal_only(op: Operation, keys: Iterable[str]) -> list[Demand]:
     return found
 
 
+def causal_base(op: Operation) -> ast.expr:
+    """What a causal mask lets be seen, as a function of places."""
+    if op.name == "create_sliding_window_causal_mask":
+        return carried("sliding_window_causal_mask_function", config_value(op, "sliding_window"))
+    return ask(ast.Name("causal_mask_function", ast.Load()), Demand("snippet", "causal_mask_function"))
+
+
 @row(
     "create_causal_mask create_sliding_window_causal_mask create_chunked_causal_mask", MASK, Layout.OPAQUE, LIBRARY_ROWS
 )
@@ -136,6 +145,8 @@ def causal(op: Operation) -> ast.expr:
         raise HoleError("a chunked mask with a cache")
     if is_cached(op.scope.program):
         return masks.causal(op)
+    if is_own(op) and op.name != "create_chunked_causal_mask":
+        return own_mask(op, causal_base(op))
     check_plain(op)
     made = call("make_causal_mask", op["inputs_embeds"])
     give_masks(op, made)
@@ -183,7 +194,7 @@ def field(config: ast.expr, key: str, name: str) -> ast.expr:
 
 @row(
     "create_recurrent_attention_mask",
-    "config inputs_embeds attention_mask=None cache=None position_ids=None",
+    "config inputs_embeds attention_mask=None cache=None position_ids=None **kwargs",
     Layout.OPAQUE,
     LIBRARY_ROWS,
 )
@@ -218,6 +229,14 @@ def scalar(op: Operation) -> ast.expr:
 @row("get_activation", "act_fn", Layout.AWARE, LIBRARY_ROWS)
 def activation_by_name(op: Operation) -> ast.expr:
     return ask(quote("activation(name)", name=op["act_fn"]), Demand("snippet", "activation"))
+
+
+@row("get_max_seqlen", "cu_seqlens config kwargs=None kwarg_name=None", Layout.AWARE, LIBRARY_ROWS)
+def longest_sequence(op: Operation) -> ast.expr:
+    """What a kernel of packed attention asks for, and nothing else: there is none where no such kernel runs."""
+    if op.scope.kinds(op.node) != {"none"}:
+        raise HoleError("the longest of packed sequences")
+    return ast.Constant(None)
 
 
 @row("torch_int", "x", Layout.AWARE, LIBRARY_ROWS)

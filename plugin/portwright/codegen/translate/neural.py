@@ -76,6 +76,8 @@ def layer_norm(op: Operation) -> ast.expr:
     seen = op.scope.seen(op.raw["normalized_shape"])
     if seen.lens and seen.lens != {1}:
         raise HoleError("layer_norm over several axes")
+    if not seen.n and op.get("weight") is None:
+        raise HoleError("layer_norm over axes that are not known")  # MLX itself refuses a weight of several
     return quote(
         "mx.fast.layer_norm(x, w, b, e)",
         x=op["input"],

@@ -57,12 +57,18 @@ def spread(op: Operation) -> ast.expr:
 @row("norm vector_norm", "input p=None dim=None keepdim=False dtype=None ord=2", Layout.AXIS)
 def norm(op: Operation) -> ast.expr:
     order = op.value("p") if "p" in op.raw else op.value("ord", 2)
-    if order not in (2, 2.0, None, "fro"):
-        raise HoleError(f"a norm of order {order}")
     axis = op.axis()
     keep = op.get("keepdim")
     keepdims = keep if keep is not None and not (isinstance(keep, ast.Constant) and keep.value is False) else None
-    return quote("mx.sqrt(s)", s=call("mx.sum", quote("mx.square(x)", x=op["input"]), axis=axis, keepdims=keepdims))
+    if order in (2, 2.0, None, "fro"):
+        squares = call("mx.sum", quote("mx.square(x)", x=op["input"]), axis=axis, keepdims=keepdims)
+        return quote("mx.sqrt(s)", s=squares)
+    sizes = quote("mx.abs(x)", x=op["input"])
+    if order == 1:
+        return call("mx.sum", sizes, axis=axis, keepdims=keepdims)
+    if order in (float("inf"), float("-inf")):
+        return call("mx.max" if order > 0 else "mx.min", sizes, axis=axis, keepdims=keepdims)
+    raise HoleError(f"a norm of order {order}")
 
 
 @row("cumsum cumprod logcumsumexp", "input dim dtype=None", Layout.AXIS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
+from portwright.codegen.translate.mask_functions import IMPORTS as MASK_IMPORTS
+from portwright.codegen.translate.mask_functions import SNIPPETS as MASK_SNIPPETS
 from portwright.codegen.translate.packing import IMPORTS as PACKING_IMPORTS
 from portwright.codegen.translate.packing import SNIPPETS as PACKING_SNIPPETS
 from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
@@ -11,6 +13,7 @@ from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPET
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
 from portwright.codegen.translate.scatter import SNIPPETS as SCATTER_SNIPPETS
 from portwright.codegen.translate.shared_layers import SNIPPETS as SHARED_SNIPPETS
+from portwright.codegen.translate.spectral import SNIPPETS as SPECTRAL_SNIPPETS
 from portwright.codegen.translate.transformer import IMPORTS as TRANSFORMER_IMPORTS
 from portwright.codegen.translate.transformer import NEEDS as TRANSFORMER_NEEDS
 from portwright.codegen.translate.transformer import SNIPPETS as TRANSFORMER_SNIPPETS
@@ -233,6 +236,8 @@ SNIPPETS = {
     **SCATTER_SNIPPETS,
     **PACKING_SNIPPETS,
     **SHARED_SNIPPETS,
+    **SPECTRAL_SNIPPETS,
+    **MASK_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,
@@ -251,4 +256,4 @@ SNIPPETS = {
 NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
 NEEDS |= {"masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
-IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS}
+IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS, **MASK_IMPORTS}
