@@ -107,6 +107,7 @@ class ClassTrace:
     torch_base: str  # nearest base in torch.nn, "Module" for a plain one, "" for no module
     variant_of: str = ""  # the class that this is another variant of
     constants: Mapping[str, Plain] = field(default_factory=dict)  # plain values that a module's class holds
+    fields: tuple[str, ...] = ()  # of a dataclass or a named tuple that does nothing but hold values
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import ast
 from typing import Any, cast
 
 from portwright.codegen.emit.configs import config_keys, field_of
-from portwright.codegen.emit.names import attribute_name, holder_classes
+from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
@@ -85,8 +85,10 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
 
 def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
     """`config.x = value`: kept where the port reads the field."""
-    if t.attr == "requires_grad":
+    if t.attr == "requires_grad" or is_first_value(scope, t):
         return []
+    if is_context(scope, t.value):
+        return [ast.Assign([context_name(scope, t.attr)], scope.expr(value))]
     types = scope.seen(t.value).types
     unbiased = t.attr == "bias" and scope.kinds(value) == {"none"}
     if unbiased and scope.kinds(t.value) == {"module"} and all(scope.program.is_torch(c) for c in types):
@@ -104,6 +106,21 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
     if not {(key, field) for key in config_keys(scope, t.value)} & set(scope.facts.config):
         return []
     return [ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value))]
+
+
+def is_first_value(scope: Scope, t: ast.Attribute) -> bool:
+    """`layer.weight.data = x` in a constructor: what a weight starts from, and weights are loaded over it."""
+    held = t.value
+    if t.attr != "data" or scope.trace.name != "__init__" or not isinstance(held, ast.Attribute):
+        return False
+    roles = {
+        slot.role
+        for cls in holder_classes(scope, held.value)
+        for module in scope.program.instances.get(cls, ())
+        for slot in module.tensors
+        if slot.name == held.attr
+    }
+    return roles == {"parameter"}
 
 
 def is_layers_own(scope: Scope, t: ast.expr, value: ast.expr) -> bool:

@@ -20,15 +20,19 @@ from portwright.codegen.emit.units import holds_function, unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import function_of
+from portwright.codegen.layout import to_first
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_call, is_cache_call
-from portwright.codegen.trace import Callee
+from portwright.codegen.trace import Callee, Plain
 from portwright.codegen.translate.apply import apply_row, is_library_row
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 
 UNMOVED = frozenset({"to", "float", "cpu", "eval", "train", "requires_grad_", "type"})
-PYTHON_TYPES = frozenset({"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items", "type"})
+PYTHON_TYPES = frozenset(
+    {"list", "dict", "str", "tuple", "set", "int", "float", "range", "dict_keys", "dict_items", "type"}
+)
 
+WALKS = frozenset({"zip", "enumerate", "list", "tuple", "reversed", "iter"})  # a tensor's slices, one after another
 DICT_VIEWS = frozenset({"keys", "values", "items"})  # of a ModuleDict, which is a dict in the port
 
 FACTORY = ("get_activation", "diffusers.models.activations")  # activations by name, as a port can look them up too
@@ -152,6 +156,8 @@ def roots(node: ast.expr) -> set[str]:
 def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
     """`getattr(x, "name", default)` of a name that is known: a plain attribute where it was always there."""
     title = n.args[1] if isinstance(n.args[1], ast.Constant) else scope.expr(n.args[1])  # a parameter may be folded
+    if isinstance(title, ast.Name) and (said := scope.seen(n.args[1])).const and scope.kinds(n.args[0]) == {"config"}:
+        return named_field(scope, n, title, said.consts[0])
     if not isinstance(title, ast.Constant) or not isinstance(title.value, str):
         return read_computed(scope, n)
     if scope.kinds(n.args[0]) == {"config"}:
@@ -165,6 +171,18 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
         if default is not None and not computed and same:
             return scope.expr(default)
     return scope.expr(ast.copy_location(attribute_like(n, title.value), n))
+
+
+def named_field(scope: Scope, n: ast.Call, title: ast.Name, name: Plain) -> ast.expr:
+    """`getattr(config, name)` where the name was always the same: another one is refused at run time."""
+    if not isinstance(name, str):
+        raise HoleError("getattr with a computed name")
+    named = ast.copy_location(ast.Call(n.func, [n.args[0], ast.Constant(name), *n.args[2:]], []), n)
+    named.number = n.number  # type: ignore[attr-defined]
+    read = getattr_call(scope, named)
+    text = ast.Constant(f"the config field that {title.id} names is no {name}")
+    made = quote("x if t == name else not_ported(said)", x=read, t=title, name=ast.Constant(name), said=text)
+    return ask(made, Demand("snippet", "not_ported"))
 
 
 def attribute_like(n: ast.Call, title: str) -> ast.Attribute:
@@ -244,9 +262,10 @@ def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
         function: ast.expr = ast.Attribute(scope.expr(f.value), f.attr, ast.Load())
     else:
         function = scope.expr(f)
-    for a in (*n.args, *[k.value for k in n.keywords]):
-        if "tensor" in scope.kinds(a) and scope.is_last(a):
-            raise HoleError("a channels-last value is handed to a Python function")
-    return ast.Call(
-        function, [scope.expr(a) for a in n.args], [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords]
-    )
+    last = [a for a in (*n.args, *[k.value for k in n.keywords]) if "tensor" in scope.kinds(a) and scope.is_last(a)]
+    if last and (f.id if isinstance(f, ast.Name) else "") not in WALKS:
+        raise HoleError("a channels-last value is handed to a Python function")
+    if any("cl" in t for t in scope.seen(n).element_tags):
+        raise HoleError("a Python function takes a tensor to parts that are held channels-last")
+    given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in last else scope.expr(a) for a in n.args]
+    return ast.Call(function, given, [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords])

@@ -15,7 +15,7 @@ from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import layer_of
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.quote import is_literal, literal, plain, quote
-from portwright.codegen.trace import Callee
+from portwright.codegen.trace import Callee, ClassTrace
 from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS, TRANSPARENT, Constructor
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 from portwright.codegen.translate.shared_layers import shared_layer
@@ -126,7 +126,18 @@ def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if callee.fid:
         title = ask(ast.Name(scope.work.class_title(callee.cls), ast.Load()), Demand("class", callee.cls))
         return unit_call(scope, n, (callee,), function=title, constructs=callee.cls)
+    if (found := scope.program.cls(callee.cls)) is not None and found.fields:
+        return record(scope, n, found)
     raise HoleError(f"no constructor row for {callee.name}")
+
+
+def record(scope: Scope, n: ast.Call, cls: ClassTrace) -> ast.expr:
+    """A dataclass or named tuple that only holds values: a named tuple in the port, with every field given."""
+    given = dict(zip(cls.fields, n.args, strict=False)) | {k.arg: k.value for k in expanded_keywords(scope, n) if k.arg}
+    if set(given) != set(cls.fields) or any(isinstance(a, ast.Starred) for a in n.args):
+        raise HoleError(f"{cls.name} without all of its fields")
+    made = ast.Call(ast.Name(cls.name, ast.Load()), [scope.expr(given[f]) for f in cls.fields], [])
+    return ask(made, Demand("record", cls.name, cls.fields), Demand("import", "from collections import namedtuple"))
 
 
 def parameter(scope: Scope, n: ast.Call) -> ast.expr:

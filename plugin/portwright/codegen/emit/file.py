@@ -208,6 +208,7 @@ def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
     needs |= {line for s in carried for line in IMPORTS.get(s, ())}
     known = {**SNIPPETS, **LAYERS, **({CALL: SNIPPET} if work.stacks else {})}
     texts = [known[s] for s in dict.fromkeys(carried)]
+    texts += [record_text(*r) for r in dict.fromkeys((d.a, d.b) for d in demands if d.kind == "record")]
     body = "\n\n\n".join([arguments, *texts, *parts])
     imports = import_lines(body, needs, {d.a for d in demands if d.kind == "import"})
     source = f"{trace.reference} of {trace.library}" if trace.library else trace.reference
@@ -218,6 +219,11 @@ def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
         head += [*block.splitlines(), "#"]
     text = "\n".join(head[:-1]) + "\n\n" + imports + "\n\n" + body + "\n"
     return black.format_str(text, mode=black.Mode())
+
+
+def record_text(name: str, fields: tuple[str, ...]) -> str:
+    """The class of values with names."""
+    return f"{name} = namedtuple({name!r}, {list(fields)})\n"
 
 
 def import_lines(body: str, needs: set[str], asked: set[str]) -> str:

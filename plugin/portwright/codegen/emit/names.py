@@ -234,6 +234,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return config_read(scope, n, field)
     if holder == {"tensor"}:
         return tensor_attribute(scope, n)
+    if is_context(scope, n.value):
+        return ast.Name(context_name(scope, n.attr).id, ast.Load())
     is_self = isinstance(n.value, ast.Name) and n.value.id == scope.self_name
     if "module" in holder or is_self or any(not scope.program.is_torch(c) for c in holder_classes(scope, n.value)):
         return module_attribute(scope, n)
@@ -244,6 +246,17 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
             if callee.fid:
                 scope.work.translate(callee.fid)
     return ask(ast.Attribute(scope.expr(n.value), n.attr, ast.Load()), Demand("name", n.attr))
+
+
+def is_context(scope: Scope, node: ast.expr) -> bool:
+    """Whether a name is the context that torch gives the forward of an autograd function: a place for values."""
+    own = isinstance(node, ast.Name) and scope.params[:1] == [node.id]
+    return own and scope.trace.name == "forward" and scope.work.is_autograd(scope.trace.owner)
+
+
+def context_name(scope: Scope, attr: str) -> ast.Name:
+    """The local name that a value in the context has in the port."""
+    return ast.Name(f"{scope.params[0]}_{attr}", ast.Store())
 
 
 def item(node: ast.expr, index: int) -> ast.expr:
@@ -292,6 +305,8 @@ def config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.expr:
     if field.startswith("_"):
         if seen.const:
             return literal(seen.consts[0])
+        if seen.kinds == {"tuple"} and seen.lens == {len(seen.items)} and None not in seen.items:
+            return literal(tuple(seen.items))  # what the config's class itself holds
         if saved_by(scope, node, field[1:]):
             public = ast.Attribute(scope.expr(node.value), field[1:], ast.Load())
             return ask(public, *config_demands(scope, node.value, field[1:]))
@@ -369,7 +384,9 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
             scope.work.translate(fid)
     demands = [Demand("live", cls, node.attr) for cls in classes] or [Demand("name", node.attr)]
     methods = [d for c in seen.callees if c.fid for d in as_value(scope, c.fid)]
-    properties = [Demand("call", f) for f in (scope.program.method(c, node.attr) for c in classes) if f]
+    getters = [f for f in (scope.program.method(c, node.attr) for c in classes) if f]
+    properties = [Demand("call", f) for f in getters]
+    properties += [Demand("used", f, -1) for f in getters if scope.program.functions[f].trace.binding == "property"]
     title = attribute_name(scope.program, classes, node.attr)
     out: ast.expr = ast.Attribute(scope.expr(node.value), title, ast.Load())
     bases = {scope.program.torch_base(c) for c in classes}

@@ -36,7 +36,9 @@ def super_call(scope: Scope, n: ast.Call) -> ast.expr:
 def is_base_forward(scope: Scope, n: ast.Call) -> bool:
     """`nn.LayerNorm.forward(self, x)` in a class made from that layer."""
     own = n.args and isinstance(n.args[0], ast.Name) and n.args[0].id == scope.self_name
-    return bool(own) and isinstance(n.func, ast.Attribute) and scope.program.torch_base(scope.trace.owner) in CONSTRUCTORS
+    return (
+        bool(own) and isinstance(n.func, ast.Attribute) and scope.program.torch_base(scope.trace.owner) in CONSTRUCTORS
+    )
 
 
 def base_forward(scope: Scope, n: ast.Call) -> ast.expr:

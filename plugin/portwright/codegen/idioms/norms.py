@@ -41,8 +41,19 @@ def proved_norms(program: Program, samples: Mapping[str, mx.array]) -> dict[str,
         layers = {r.layer for r in results if r is not None}
         if len(layers) == 1:
             widths = frozenset(w for r in results if r for w in r.widths)
-            found[cls] = Norm(layers.pop(), widths, frozenset(e for r in results if r for e in r.epsilons))
+            norm = Norm(layers.pop(), widths, frozenset(e for r in results if r for e in r.epsilons))
+            if is_given_width(program, cls, norm):
+                found[cls] = norm
     return found
+
+
+def is_given_width(program: Program, cls: str, norm: Norm) -> bool:
+    """Whether the constructor is told the width; one that takes it from elsewhere is ported as it is written."""
+    init = program.functions.get(program.method(cls, "__init__"))
+    if init is None or init.tree.args.vararg or init.tree.args.kwarg:
+        return True
+    seen = [init.trace.params[q] for q in init.parameters[1:] if q in init.trace.params]
+    return any(s.consts and set(s.consts) <= norm.widths for s in seen)
 
 
 def path_of(program: Program, module: ModuleTrace) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import importlib.metadata
 import inspect
@@ -112,7 +113,23 @@ def class_trace(cls: type) -> ClassTrace:
         named = [c for c in cls.__mro__ if c.__module__.startswith("torch.nn")]
         torch_base = next(c.__name__ for c in named if c.__module__ != "torch.nn.utils.parametrize")
     key, names = class_key(cls), tuple(map(class_key, bases))
-    return ClassTrace(key, cls.__name__, cls.__module__, names, torch_base, constants=constants_of(cls))
+    return ClassTrace(
+        key, cls.__name__, cls.__module__, names, torch_base, constants=constants_of(cls), fields=fields_of(cls)
+    )
+
+
+def fields_of(cls: type) -> tuple[str, ...]:
+    """The fields of a class that does nothing but hold values: a dataclass or a named tuple without code of its own."""
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return tuple(cls._fields) if not own_code(cls) else ()
+    plain = dataclasses.is_dataclass(cls) and cls.__mro__[1:] == (object,) and not own_code(cls)
+    return tuple(f.name for f in dataclasses.fields(cls)) if plain else ()
+
+
+def own_code(cls: type) -> bool:
+    """Whether a class defines functions under names of its own, or watches how it is made."""
+    made = {name for name, value in vars(cls).items() if isinstance(value, (types.FunctionType, property))}
+    return any(not name.startswith("_") for name in made) or "__post_init__" in made
 
 
 def constants_of(cls: type) -> dict[str, Any]:

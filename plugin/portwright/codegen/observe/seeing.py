@@ -156,6 +156,10 @@ class Seeing:
             self.see_sequence(value)
         elif isinstance(value, Mapping):
             self.kinds.add("dict")
+            if any(isinstance(x, torch.Tensor) for x in value.values()):
+                self.merge_element_tags(
+                    tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value.values())
+                )
         elif callable(value):
             self.kinds.add("callable")
         else:

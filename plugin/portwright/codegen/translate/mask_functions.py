@@ -28,18 +28,18 @@ OWN_MASK = '''def make_own_mask(inputs_embeds, allows, attention_mask=None, posi
     dtype = inputs_embeds.dtype
     return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
 '''
-AND = '''def and_masks(*functions):
+AND = """def and_masks(*functions):
     def allows(row, head, query, key):
         return functools.reduce(mx.logical_and, [f(row, head, query, key) for f in functions])
 
     return allows
-'''
-OR = '''def or_masks(*functions):
+"""
+OR = """def or_masks(*functions):
     def allows(row, head, query, key):
         return functools.reduce(mx.logical_or, [f(row, head, query, key) for f in functions])
 
     return allows
-'''
+"""
 CAUSAL = """def causal_mask_function(row, head, query, key):
     return key <= query
 """
@@ -117,7 +117,9 @@ def own_mask(op: Operation, base: ast.expr | None) -> ast.expr:
         base = carried("or_masks", base, also)
     parts = [p for p in (base, only) if p is not None]
     if not parts:
-        parts = [ask(ast.Name("bidirectional_mask_function", ast.Load()), Demand("snippet", "bidirectional_mask_function"))]
+        parts = [
+            ask(ast.Name("bidirectional_mask_function", ast.Load()), Demand("snippet", "bidirectional_mask_function"))
+        ]
     allows = parts[0] if len(parts) == 1 else carried("and_masks", *parts)
     made = call("make_own_mask", op["inputs_embeds"], allows)
     if op.get("attention_mask") is not None:

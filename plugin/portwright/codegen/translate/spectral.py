@@ -70,7 +70,9 @@ def differences(op: Operation) -> ast.expr:
     x = op["input"]
     ends = [op.get("prepend"), x, op.get("append")]
     if op.get("prepend") is not None or op.get("append") is not None:
-        x = quote("mx.concatenate(xs, axis=a)", xs=ast.List([e for e in ends if e is not None], ast.Load()), a=literal(dim))
+        x = quote(
+            "mx.concatenate(xs, axis=a)", xs=ast.List([e for e in ends if e is not None], ast.Load()), a=literal(dim)
+        )
     if op.scope.seen(op.raw["input"]).dtypes & {"bool"}:
         raise HoleError("diff of truth values")
     lead = ":, " * dim
