@@ -10,7 +10,7 @@ from portwright.codegen.emit.names import attribute_name, context_name, holder_c
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
-from portwright.codegen.emit.subscript import shape_of, subscript_slice
+from portwright.codegen.emit.subscript import shape_of, subscript_slice, tensor_index
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import is_none, quote
 from portwright.codegen.runtime.rope import rotated
@@ -167,7 +167,8 @@ def target(scope: Scope, t: ast.expr) -> ast.expr:
     if isinstance(t, ast.Starred):
         return ast.Starred(target(scope, t.value), ast.Store())
     if isinstance(t, ast.Subscript):
-        return ast.Subscript(scope.expr(t.value), subscript_slice(scope, t.slice), ast.Store())
+        index = tensor_index if scope.is_tensor(t.value) else subscript_slice
+        return ast.Subscript(scope.expr(t.value), index(scope, t.slice), ast.Store())
     if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
         classes = holder_classes(scope, t.value)
         title = attribute_name(scope.program, classes, t.attr)

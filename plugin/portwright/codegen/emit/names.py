@@ -237,6 +237,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
     if is_context(scope, n.value):
         return ast.Name(context_name(scope, n.attr).id, ast.Load())
     is_self = isinstance(n.value, ast.Name) and n.value.id == scope.self_name
+    if is_record_field(scope, n):
+        return ast.Attribute(scope.expr(n.value), n.attr, ast.Load())
     if "module" in holder or is_self or any(not scope.program.is_torch(c) for c in holder_classes(scope, n.value)):
         return module_attribute(scope, n)
     if holder == {"output"}:
@@ -246,6 +248,12 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
             if callee.fid:
                 scope.work.translate(callee.fid)
     return ask(ast.Attribute(scope.expr(n.value), n.attr, ast.Load()), Demand("name", n.attr))
+
+
+def is_record_field(scope: Scope, node: ast.Attribute) -> bool:
+    """Whether an attribute is a field of a class that only holds values."""
+    held = [scope.program.cls(c) for c in scope.seen(node.value).types]
+    return bool(held) and all(c is not None and node.attr in c.fields for c in held)
 
 
 def is_context(scope: Scope, node: ast.expr) -> bool:

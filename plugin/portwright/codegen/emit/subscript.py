@@ -28,6 +28,19 @@ def subscript_slice(scope: Scope, node: ast.expr) -> ast.expr:
     return scope.expr(node)
 
 
+def tensor_index(scope: Scope, node: ast.expr) -> ast.expr:
+    """An index of a tensor; where torch takes a list of numbers, MLX wants an array."""
+    if isinstance(node, ast.Tuple):
+        return ast.Tuple([array_index(scope, e, {"list", "tuple"}) for e in node.elts], ast.Load())
+    return array_index(scope, node, {"list"})  # a tuple is an index for each axis
+
+
+def array_index(scope: Scope, node: ast.expr, kinds: set[str]) -> ast.expr:
+    made = subscript_slice(scope, node)
+    listed = scope.kinds(node) <= kinds and bool(scope.kinds(node)) and not isinstance(node, ast.Slice)
+    return quote("mx.array(x)", x=made) if listed else made
+
+
 def bound(scope: Scope, node: ast.expr) -> ast.expr:
     """A bound of a slice; torch takes a tensor of one number for it, MLX a Python number."""
     made = scope.expr(node)
@@ -206,7 +219,7 @@ def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     x, rank = scope.expr(n.value), scope.rank(n.value)
     last, out_last = scope.is_last(n.value), scope.is_last(n)
     if not last and not out_last:
-        return ast.Subscript(x, subscript_slice(scope, n.slice), ast.Load())
+        return ast.Subscript(x, tensor_index(scope, n.slice), ast.Load())
     out_rank = scope.rank(n)
     if rank is None or out_rank is None:
         raise HoleError("a slice of a channels-last value of several ranks")

@@ -311,10 +311,10 @@ def callee_expression(scope: Scope, n: ast.Call, callees: tuple[Callee, ...], ca
         and scope.self_name
     ):
         return ast.Attribute(ast.Name(scope.self_name, ast.Load()), callee.trace.name, ast.Load())
-    if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Name):
-        if scope.program.is_module(callee.trace.owner):  # another class's, under a name of the module's
-            owner = ast.Name(scope.work.class_title(callee.trace.owner), ast.Load())
-            return ask(ast.Attribute(owner, callee.trace.name, ast.Load()), Demand("class", callee.trace.owner))
+    static = sort == "function" and callee.trace.binding == "static"
+    if static and isinstance(f, ast.Name) and scope.program.is_module(callee.trace.owner):
+        owner = ast.Name(scope.work.class_title(callee.trace.owner), ast.Load())  # under a name of the Python module's
+        return ask(ast.Attribute(owner, callee.trace.name, ast.Load()), Demand("class", callee.trace.owner))
     if sort == "function" and callee.trace.binding == "static" and isinstance(f, ast.Attribute):
         return ast.Attribute(scope.expr(f.value), callee.trace.name, ast.Load())
     if sort == "object" and (len({c.fid for c in callees}) > 1 or scope.work.is_in_class(callees[0].fid)):

@@ -200,7 +200,7 @@ TRANSPOSED = "input weight bias=None stride=1 padding=0 output_padding=0 groups=
 
 @row("conv_transpose1d conv_transpose2d conv_transpose3d", TRANSPOSED, Layout.AWARE)
 def transposed(op: Operation) -> ast.expr:
-    """A transposed convolution with a weight that the reference holds itself, (in, out / groups, ...) as torch has it."""
+    """A transposed convolution with a weight that the reference holds, (in, out / groups, ...) as torch has it."""
     weight = call("transposed_weight", op["weight"], op.get("groups") or literal(1))
     options = {k: op.get(k) for k in ("stride", "padding", "dilation", "output_padding", "groups")}
     usual = {"padding": 0, "output_padding": 0}

@@ -109,9 +109,9 @@ def own_mask(op: Operation, base: ast.expr | None) -> ast.expr:
     for name in ("cache", "encoder_hidden_states", "block_sequence_ids"):
         if op.get(name) is not None and op.kinds(name) != {"none"}:
             raise HoleError(f"a mask with its own mask function and {name}")
-    if op.get("attention_mask") is not None and op.kinds("attention_mask") == {"tensor"}:
-        if op.rank("attention_mask") != 2:
-            raise HoleError("a padding mask that is not (batch, length)")
+    given = op.get("attention_mask") is not None and op.kinds("attention_mask") == {"tensor"}
+    if given and op.rank("attention_mask") != 2:
+        raise HoleError("a padding mask that is not (batch, length)")
     also, only = op.get("or_mask_function"), op.get("and_mask_function")
     if base is not None and also is not None:
         base = carried("or_masks", base, also)

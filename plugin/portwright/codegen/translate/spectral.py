@@ -84,8 +84,9 @@ def differences(op: Operation) -> ast.expr:
 @row("cummax cummin", "input dim", Layout.AXIS)
 def running_extreme(op: Operation) -> ast.expr:
     """Values and the places where they were met last."""
-    values = quote(f"mx.{op.name}(x, axis=a)", x=op["input"], a=op.axis())
-    places = quote("running_places(x, v, a)", x=op["input"], v=values, a=op.axis())
+    axis = op.axis() or op["dim"]
+    values = quote(f"mx.{op.name}(x, axis=a)", x=op["input"], a=axis)
+    places = quote("running_places(x, v, a)", x=op["input"], v=values, a=axis)
     return quote("(v, p)", v=values, p=ask(places, Demand("snippet", "running_places")))
 
 
