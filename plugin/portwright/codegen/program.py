@@ -171,6 +171,24 @@ class Program:
                         return True
         return False
 
+    @functools.cached_property
+    def constructing(self) -> frozenset[str]:
+        """Functions that only constructors reach."""
+        starts = {fid for fid, f in self.functions.items() if f.trace.name == "__init__"}
+        others = {fid for fid, f in self.functions.items() if f.trace.name in ("forward", "__call__")}
+        return self.reached_from(starts) - self.reached_from(others)
+
+    def reached_from(self, starts: set[str]) -> frozenset[str]:
+        """These functions, and what they call."""
+        found: set[str] = set()
+        left = list(starts)
+        while left:
+            fid = left.pop()
+            if fid not in found and fid in self.functions:
+                found.add(fid)
+                left += [c.fid for s in self.functions[fid].trace.nodes.values() for c in s.callees if c.fid]
+        return frozenset(found)
+
     def init_of(self, cls: str) -> str:
         return self.method(cls, "__init__")
 

@@ -24,6 +24,8 @@ class Callee:
     cls: str = ""  # class key, for modules, objects and classes
     module: str = ""  # the Python module that defines it
     torch: bool = False  # one of torch's own functions or Tensor methods
+    bound: tuple[tuple[str, Plain], ...] = ()  # keywords that a `functools.partial` of a class adds
+    bound_at: str = ""  # "fid#number" of the call that made the partial; "" for one made at import
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Seen:
     truth: frozenset[bool] = frozenset()  # as a test
     tensor_test: bool = False
     starred: frozenset[str] = frozenset()  # keywords that arrived by **
+    fills: frozenset[str] = frozenset()  # of a leaf's call: "weight" or "value", whichever it changed in place
     tags: frozenset[str] = frozenset()  # layout: "" or "cl"
     element_tags: tuple[str, ...] = ()  # of a tuple's elements
     element_layouts: tuple[str, ...] = ()  # of a result's elements: "cl", "*cl" for tuples of such, "mixed", or ""
@@ -94,6 +97,7 @@ class FunctionTrace:
     starred: frozenset[str] = frozenset()  # names that arrived in **kwargs
     aliased: frozenset[int] = frozenset()  # statements and calls whose changes in place are read under another name
     decorators: tuple[str, ...] = ()  # qualified names, the outermost first
+    enclosed: Mapping[str, Plain] = field(default_factory=dict)  # values of its free variables, where it is a global
 
 
 @dataclass(frozen=True)

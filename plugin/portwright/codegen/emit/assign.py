@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, cast
 
+from portwright.codegen.emit.computed import formatted, write_computed
 from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context
 from portwright.codegen.emit.parts import assign_parts, part_name
@@ -188,9 +189,10 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     f = call.func
     if value is not None and isinstance(f, ast.Attribute) and appends(scope, f.value, given["name"]):
         return [ast.Expr(quote("xs.append(x)", xs=scope.expr(f.value), x=scope.expr(value)))]
-    if value is not None and isinstance(given["name"], ast.JoinedStr) and not isinstance(title, ast.Constant):
-        from portwright.codegen.emit.computed import write_computed
-
+    if value is not None and not isinstance(title, ast.Constant):
+        holder = f.value if isinstance(f, ast.Attribute) else None
+        if not (isinstance(holder, ast.Name) and holder.id == scope.self_name):
+            raise HoleError("a buffer or module with a computed name, of another module")
         own_name = ast.Name(scope.self_name or "self", ast.Load())
         return write_computed(scope, ast.Call(call.func, [own_name, given["name"], value], []))
     if value is None or not (isinstance(title, ast.Constant) and isinstance(title.value, str)):
@@ -212,9 +214,12 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
 def appends(scope: Scope, holder: ast.expr, name: ast.expr) -> bool:
     """Whether `xs.add_module(str(i), x)` adds to a list of modules at its end: names count from 0 in every instance."""
     paths = scope.seen(holder).paths
-    bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if p in scope.program.modules}
+    held = {scope.program.modules[p].cls for p in paths if p in scope.program.modules}
+    bases = {scope.program.torch_base(cls) for cls in held}
     if not paths or not bases or not bases <= {"ModuleList", "Sequential"}:
         return False
+    if all(scope.program.is_torch(cls) for cls in held) and isinstance(formatted(name), ast.JoinedStr):
+        return True  # a new name each time
     counted = all(
         scope.program.modules[p].children == tuple(map(str, range(len(scope.program.modules[p].children))))
         for p in paths

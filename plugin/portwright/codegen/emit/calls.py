@@ -101,7 +101,7 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     if callee.torch and callee.name == "modules" and isinstance(n.func, ast.Attribute) and not n.args:
         return ast.Call(ast.Attribute(scope.expr(n.func.value), "modules", ast.Load()), [], [])
     if callee.torch and callee.name in DICT_VIEWS and callee.module.endswith("container") and not n.args:
-        return ast.Call(ast.Attribute(scope.expr(cast(ast.Attribute, n.func).value), callee.name, ast.Load()), [], [])
+        return dict_view(scope, cast(ast.Attribute, n.func).value, callee.name)
     if callee.torch and callee.name == "forward" and is_base_forward(scope, n):
         return base_forward(scope, n)
     if callee.torch or is_library_row(callee):
@@ -130,6 +130,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     module = callee.module or "builtins"
     if callee.sort == "function" and isinstance(n.func, ast.Name) and n.func.id in local_functions(scope):
         return plain_call(scope, n)
+    if callee.sort == "function" and isinstance(n.func, ast.Call) and is_made(scope, n.func, callee.name):
+        return ast.Call(scope.expr(n.func), [scope.expr(a) for a in n.args], [])
     if is_standard(module) or module in PYTHON_TYPES:
         return plain_call(scope, n)
     if (callee.module, callee.name) == ("Size", "numel") and isinstance(n.func, ast.Attribute):
@@ -139,6 +141,23 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         if found is not None:
             return found
     raise HoleError(f"no row for {callee.module}.{callee.name}")
+
+
+def is_made(scope: Scope, made: ast.Call, title: str) -> bool:
+    """Whether a call gives a function that the called one defines, and that the port has inside it."""
+    functions = [scope.program.functions[c.fid] for c in scope.seen(made).callees if c.fid]
+    inner = [n.name for f in functions for n in f.nodes if isinstance(n, ast.FunctionDef)]
+    return bool(functions) and title in inner
+
+
+def dict_view(scope: Scope, holder: ast.expr, view: str) -> ast.expr:
+    """Names, submodules or both of torch's ModuleDict, a plain dict here, or of a module of a class of its kind."""
+    classes = scope.seen(holder).types
+    own = [cls for cls in classes if not scope.program.is_torch(cls)]
+    if own and (len(own) != len(classes) or any(scope.program.torch_base(cls) != "ModuleDict" for cls in own)):
+        raise HoleError(f"the {view} of modules of several kinds")
+    text = f"x.children().{view}()" if own else f"x.{view}()"
+    return ask(quote(text, x=scope.expr(holder)), *[Demand("live", cls, "{}") for cls in own])
 
 
 def local_functions(scope: Scope) -> set[str]:

@@ -29,6 +29,8 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
         return []
     if isinstance(f, ast.Subscript) and not isinstance(f.slice, (ast.Slice, ast.Tuple)):
         return key(scope, f, f.slice)
+    if isinstance(f, ast.Call) and {c.name for c in scope.seen(f).callees} == {"partial"} and f.args:
+        return choices(scope, f.args[0], depth + 1)
     if isinstance(f, ast.Call):
         return looked_up(scope, f) + choices(scope, f.func, depth + 1)
     if isinstance(f, ast.IfExp):
@@ -36,7 +38,13 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
         around = [] if is_name_or_function(f) else tested(scope, f.test)
         return around + [a for arm in arms for a in choices(scope, arm, depth + 1)]
     if isinstance(f, ast.BoolOp):
-        return [a for v in f.values if scope.truth(v) or v is f.values[-1] for a in choices(scope, v, depth + 1)]
+        found = [a for v in f.values[:-1] for a in passed_over(scope, v)]
+        return found + [
+            a for v in f.values if scope.truth(v) or v is f.values[-1] for a in choices(scope, v, depth + 1)
+        ]
+    if isinstance(f, ast.Name) and f.id in scope.params:
+        scope.relied.append(Demand("chosen", scope.trace.fid, f.id))
+        return bound(scope, depth, lambda t: f.id in stores(t), asked=depth == 0)
     if isinstance(f, ast.Name) and f.id in scope.locals and f.id not in scope.params:
         return bound(scope, depth, lambda t: f.id in stores(t), asked=depth == 0)
     if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id == scope.self_name:
@@ -45,6 +53,14 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
             inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
             return bound(inner, depth, lambda t: is_own(inner, t, f.attr))
     return []
+
+
+def passed_over(scope: Scope, operand: ast.expr) -> list[Assumption]:
+    """What an operand of `a or b` takes for granted by its truth: of a call, what it is given."""
+    if isinstance(operand, ast.Call):
+        given = (*operand.args, *[k.value for k in operand.keywords])
+        return [a for x in given for a in key(scope, operand, x)]
+    return tested(scope, operand)
 
 
 def chosen_keywords(scope: Scope, n: ast.Call) -> list[Demand]:

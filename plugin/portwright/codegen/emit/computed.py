@@ -10,7 +10,7 @@ from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import stores
+from portwright.codegen.quote import quote, stores
 
 
 def read_computed(scope: Scope, n: ast.Call) -> ast.expr:
@@ -26,9 +26,17 @@ def read_computed(scope: Scope, n: ast.Call) -> ast.expr:
 def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     """`setattr(self, f"...", value)`, where something reads such a name."""
     holder, title, value = n.args[0], written(scope, n.args[1]), n.args[2]
-    if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and holder.id == scope.self_name):
-        raise HoleError("setattr with a computed name")
     lineage = scope.program.lineage(scope.trace.owner)
+    own = isinstance(holder, ast.Name) and holder.id == scope.self_name
+    names = scope.seen(title)
+    if own and names.kinds == {"str"} and not names.mixed and all_modules(scope, holder, names.consts):
+        if not any(scope.facts.reads(lineage, name) for name in names.consts):
+            return []
+        return [
+            ast.Expr(quote("setattr(x, name, y)", x=scope.expr(holder), name=scope.expr(title), y=scope.expr(value)))
+        ]
+    if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and own):
+        raise HoleError("setattr with a computed name")
     named = matching(scope, lineage, title)  # by their own names: `self.x_0`
     if not scope.facts.reads(lineage, pattern(title)) and not any(scope.facts.reads(lineage, n) for n in named):
         return []
@@ -36,8 +44,29 @@ def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     return [ast.Expr(ast.Call(ast.Name("setattr", ast.Load()), [scope.expr(holder), name, scope.expr(value)], []))]
 
 
+def all_modules(scope: Scope, holder: ast.expr, names: Iterable[str]) -> bool:
+    """Whether these are submodules wherever a class has them: MLX keeps a module under any name."""
+    modules = [m for cls in holder_classes(scope, holder) for m in scope.program.instances.get(cls, ())]
+    return all(any(name in m.children for m in modules) for name in names) and bool(modules)
+
+
+def formatted(title: ast.expr) -> ast.expr:
+    """`"layer%d" % i` as the f-string that says the same."""
+    if not (isinstance(title, ast.BinOp) and isinstance(title.op, ast.Mod) and isinstance(title.left, ast.Constant)):
+        return title
+    given = title.right.elts if isinstance(title.right, ast.Tuple) else [title.right]
+    texts = re.split(r"%[ds]", str(title.left.value))
+    if len(texts) != len(given) + 1 or "%" in "".join(texts):
+        return title
+    parts: list[ast.expr] = [ast.Constant(texts[0])] if texts[0] else []
+    for value, text in zip(given, texts[1:], strict=True):
+        parts += [ast.FormattedValue(value, -1, None), *([ast.Constant(text)] if text else [])]
+    return ast.copy_location(ast.JoinedStr(parts), title)
+
+
 def written(scope: Scope, title: ast.expr) -> ast.expr:
     """The f-string itself, or the one that a local name was given right before, in the same round of a loop."""
+    title = formatted(title)
     if not isinstance(title, ast.Name) or title.id in scope.params:
         return title
     made = [s for s in scope.function.nodes if isinstance(s, ast.Assign) and title.id in stores(s)]

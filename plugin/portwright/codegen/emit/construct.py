@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import Any
 
 from portwright.codegen.emit.chains import item
@@ -15,6 +16,7 @@ from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import layer_of
 from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.quote import is_literal, literal, plain, quote
+from portwright.codegen.source import number
 from portwright.codegen.trace import Callee, ClassTrace
 from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS, TRANSPARENT, Constructor
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
@@ -31,6 +33,9 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if len(callees) > 1:
         raise HoleError("one constructor call, several classes: " + ", ".join(sorted(c.name for c in callees)))
     callee = callees[0]
+    if callee.bound:
+        written, relied = with_bound(scope, n, callee)
+        return ask(construct(scope, written, (dataclasses.replace(callee, bound=()),)), *relied)
     program = scope.program
     if "output" in scope.kinds(n):
         raise HoleError("a model output that is not returned at once")
@@ -72,6 +77,25 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if base == "Module" and not n.args and not n.keywords:
         return quote("nn.Module()") if program.is_torch(callee.cls) else ast.Call(title, [], [])
     raise HoleError(f"no constructor row for {callee.name}")
+
+
+def with_bound(scope: Scope, n: ast.Call, callee: Callee) -> tuple[ast.Call, list[Demand]]:
+    """A call through a `functools.partial`, with the keywords that it adds written out, and what that relies on."""
+    relied: list[Demand] = []
+    if callee.bound_at:
+        fid, _, place = callee.bound_at.rpartition("#")
+        made = next(x for x in scope.program.functions[fid].nodes if number(x) == int(place))
+        assert isinstance(made, ast.Call)
+        inner = scope.work.scope(fid)
+        values = [k.value for k in made.keywords if k.arg in dict(callee.bound)]
+        if len(values) != len(callee.bound):
+            raise HoleError("a partial of keywords that arrive by **")
+        relied = [Demand("assume", a) for value in values for a in key(inner, made, value)]
+    given = {k.arg for k in n.keywords}
+    added = [ast.keyword(name, literal(value)) for name, value in callee.bound if name not in given]
+    out = ast.copy_location(ast.Call(n.func, n.args, [*n.keywords, *added]), n)
+    out.number = number(n)  # type: ignore[attr-defined]
+    return out, relied
 
 
 VARIANTS = {  # layers whose row depends on an argument's value: torch's base, the argument, the value, the row

@@ -7,6 +7,7 @@ import ast
 from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import torch_arguments
+from portwright.codegen.emit.initial import only_draws
 from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.supers import is_super
@@ -45,6 +46,8 @@ DROPPED = frozenset(
         "_check_is_size",
         "mark_dynamic",
         "log_api_usage",
+        "_log_api_usage_once",
+        "_assert",
         "torch_compilable_check",
         "empty_cache",
         "register_state_dict_pre_hook",
@@ -88,7 +91,7 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return assign_attribute(scope, ast.Attribute(holder, plain(scope.known(title)), ast.Store()), given)
     if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3:
         return write_computed(scope, value)
-    if draws_parameters(scope, value):
+    if draws_parameters(scope, value) or only_draws(scope, value):
         return []
     if all(c.fid for c in seen.callees):
         return called_for_effect(scope, value)
@@ -224,7 +227,25 @@ def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list
         from portwright.codegen.emit.assign import assign_item
 
         return assign_item(scope, ast.Subscript(root.value, root.slice, ast.Store()), value, scope.expr(value))
+    if isinstance(root, ast.Attribute) and scope.trace.fid in scope.program.constructing:
+        return filled(scope, value, root, name)
     raise HoleError(f"in-place {name} on a view")
+
+
+def filled(scope: Scope, value: ast.Call, held: ast.Attribute, name: str) -> list[ast.stmt]:
+    """`self.x.copy_(y)` in a constructor: x is y from then on."""
+    from portwright.codegen.emit.assign import assign_attribute
+
+    own = isinstance(held.value, ast.Name) and held.value.id == scope.self_name
+    if not own or value.func.value is not held:  # type: ignore[attr-defined]
+        raise HoleError(f"in-place {name} on a view")
+    target = ast.Attribute(held.value, held.attr, ast.Store())
+    if name != "copy_":
+        return assign_attribute(scope, target, value)
+    before, given = scope.seen(held), scope.seen(value.args[0])
+    if set(before.shapes) != set(given.shapes) or before.dtypes != given.dtypes:
+        raise HoleError("copy_ of another shape or dtype")
+    return assign_attribute(scope, target, value.args[0])
 
 
 def chain_root(node: ast.expr) -> ast.expr:

@@ -142,6 +142,8 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
     """A name of the module or of Python."""
     ref = scope.trace.globals.get(node.id)
     if ref is None:
+        if node.id in scope.trace.enclosed:
+            return literal(scope.trace.enclosed[node.id])
         if hasattr(builtins, node.id):
             return ast.Name(node.id, ast.Load())
         raise HoleError(f"the name {node.id} comes from an enclosing function")
@@ -185,12 +187,14 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
 
 
 def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:
-    """`nn.ReLU`, a class of activations that is handed on as a value: MLX's of the same name."""
+    """`nn.ReLU`, `nn.LayerNorm`: a class of layers that is handed on as a value: MLX's that stands for it."""
     if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
         return None
-    named = {text.removesuffix("()") for _, text, _ in KNOWN}
-    title = f"nn.{node.attr}"
-    return quote(title) if ref.name == "torch.nn" and title in named else None
+    if ref.name != "torch.nn":
+        return None
+    named = {text.removesuffix("()") for _, text, _ in KNOWN} | {"nn.Identity"}
+    title = CONSTRUCTORS[node.attr].layer if node.attr in CONSTRUCTORS else f"nn.{node.attr}"
+    return quote(title) if title in named or (node.attr in CONSTRUCTORS and title.startswith("nn.")) else None
 
 
 def is_standard(module: str) -> bool:

@@ -271,8 +271,8 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
     ref = scope.global_(node.id)
     if ref is not None and ref.sort == "const":
         return literal(tuple(ref.value) if ref.name == "tuple" else ref.value)
-    if scope.reached_stores.get(node.id) != 1:
-        return None
+    if scope.reached_stores.get(node.id) != 1 and not is_before_stores(scope, node):
+        return after_store(scope, node, depth)
     if node.id in scope.params:
         explicit = scope.is_root_init and scope.program.trace.config_style != "object"
         if explicit:
@@ -282,3 +282,53 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         return ast.parse(text, mode="eval").body if text != "?" else None
     values = assigned(scope, lambda t: isinstance(t, ast.Name) and t.id == node.id)
     return rewritten(scope, values[0], depth + 1) if len(values) == 1 else None
+
+
+def is_before_stores(scope: Scope, node: ast.Name) -> bool:
+    """Whether a parameter still is what it was given as: every store comes later, or takes this very value."""
+    stored = stores_of(scope, node.id)
+    if not stored or node.id not in scope.params or node not in scope.function.parents:
+        return False
+    around = ancestors(scope, node)
+    later = all(node.lineno < s.lineno or s in around for s in stored)
+    return later and not any(
+        isinstance(a, (ast.For, ast.While)) for s in stored for a in (*around, *ancestors(scope, s))
+    )
+
+
+def after_store(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
+    """What a parameter is after the one store of `p = p or x` or `if p is None: p = x`, which always ran before."""
+    stored = stores_of(scope, node.id)
+    if len(stored) != 1 or not isinstance(stored[0], ast.Assign) or node not in scope.function.parents:
+        return None
+    s, around = stored[0], ancestors(scope, stored[0])[:-1]  # without the function itself
+    if [t.id for t in s.targets if isinstance(t, ast.Name)] != [node.id] or s.lineno >= node.lineno:
+        return None
+    if s in ancestors(scope, node):
+        return None
+    if not around:
+        return rewritten(scope, s.value, depth + 1)
+    test = around[0]
+    if len(around) == 1 and isinstance(test, ast.If) and test.body == [s] and not test.orelse:
+        before = [n for n in ast.walk(test.test) if isinstance(n, ast.Name) and n.id == node.id]
+        over = [rewritten(scope, x, depth + 1) for x in (test.test, s.value, *before[:1])]
+        parts = [p for p in over if p is not None]
+        if len(parts) == 3:
+            return ast.IfExp(*parts)
+    return None
+
+
+def stores_of(scope: Scope, title: str) -> list[ast.stmt]:
+    """The statements that bind a name."""
+    names = [n for n in scope.function.nodes if isinstance(n, ast.Name) and n.id == title]
+    bound = [n for n in names if isinstance(n.ctx, ast.Store)]
+    return [next(a for a in ancestors(scope, n) if isinstance(a, ast.stmt)) for n in bound]
+
+
+def ancestors(scope: Scope, node: ast.AST) -> list[ast.AST]:
+    """What a node is a part of, the nearest first; the function itself is the last."""
+    out = []
+    while node in scope.function.parents:
+        node = scope.function.parents[node]
+        out.append(node)
+    return out

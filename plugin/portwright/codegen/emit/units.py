@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from portwright.codegen.emit.choices import chosen_keywords
+from portwright.codegen.emit.choices import choices, chosen_keywords
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
@@ -204,6 +204,8 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
     if callee.trace.name != "__init__" and callee.trace.owner:  # of a method, only names that choose code
         named = [q for q in named if q in callee.trace.params and callee.trace.params[q].kinds == {"str"}]
     out += origins(scope, callee, given, named)
+    reached = [given.named[q] for q in callee.parameters if (callee.fid, q) in scope.facts.chosen and q in given.named]
+    out += [Demand("assume", a) for value in reached for a in choices(scope, value, 1)]
     for q in callee.parameters:
         seen = callee.trace.params.get(q)
         if seen is None or not seen.const:

@@ -56,6 +56,7 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         forced=forced,
         args=union(facts.args, (((d.a, d.b), d.c) for d in of(demands, "arg"))),
         origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
+        chosen=facts.chosen | {(d.a, d.b) for d in of(demands, "chosen")},
         called=facts.called | {d.a for d in of(demands, "call")},
         classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),
         config=ordered(facts.config, config_fields(program, facts, work)),

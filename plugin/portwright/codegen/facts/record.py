@@ -56,6 +56,7 @@ class Facts:
     forced: Mapping[str, frozenset[str]] = field(default_factory=dict)  # kept because a fellow callee reads them
     args: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # literals seen at call sites
     origins: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # arguments over config fields
+    chosen: frozenset[tuple[str, str]] = frozenset()  # parameters whose value a call reaches, written out by name
     called: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
     config: tuple[tuple[str, str], ...] = ()  # (key of the config class, "" for the root's; field)

@@ -41,11 +41,15 @@ class Aliases:
             self.bound[id(context), name] = self.now
 
     def change(self, context: Context, number: int, name: str, tensor: torch.Tensor) -> None:
-        if memory(tensor) in self.weights:
+        if self.is_weight(tensor):
             return
         self.now += 1
         found = Change(self.now, context, number, name, tensor)
         self.changes.setdefault(memory(tensor), []).append(found)
+
+    def is_weight(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor lies in a parameter's memory."""
+        return memory(tensor) in self.weights
 
     def meet(self, value: Any) -> None:
         """A tensor that is first seen now cannot have been changed before."""

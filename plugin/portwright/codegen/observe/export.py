@@ -15,7 +15,7 @@ import torch
 
 from portwright.codegen.observe.configs import config_traces, jsonable, root_config
 from portwright.codegen.observe.modules import Paths, loose_trace, model_trace
-from portwright.codegen.observe.policy import is_rewritten
+from portwright.codegen.observe.policy import enclosed, global_name, is_rewritten
 from portwright.codegen.observe.recorder import Recorder
 from portwright.codegen.observe.resolve import class_key, function_key, python_function
 from portwright.codegen.observe.samples import Sampler
@@ -73,7 +73,7 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
     return FunctionTrace(
         fid=variant.fid,
         module=function.__module__,
-        name=variant.name,
+        name=global_name(function) or variant.name,
         owner=variant.owner,
         binding=binding,
         file=function.__code__.co_filename,
@@ -92,6 +92,7 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
         starred=frozenset(seen.starred),
         aliased=frozenset(seen.aliased),
         decorators=tuple(qualified(function, d) for d in reached.decorators),
+        enclosed=enclosed(function) if global_name(function) else {},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import Any
 
 # Packages whose functions are called, never rewritten: each needs a row in `translate`, or is folded.
 LEAF_PACKAGES = (
@@ -58,4 +59,29 @@ def is_rewritten(function: types.FunctionType) -> bool:
         return False
     if f"{module}.".startswith(LEAF_PACKAGES) or module.startswith(LEAF_PACKAGES):
         return False
-    return function.__name__ not in LEAF_FUNCTIONS and "<locals>" not in function.__qualname__
+    is_own = "<locals>" not in function.__qualname__ or bool(global_name(function))
+    return function.__name__ not in LEAF_FUNCTIONS and is_own
+
+
+def enclosed(function: types.FunctionType) -> dict[str, Any]:
+    """The values of a function's free variables; those not set yet are left out."""
+    found: dict[str, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def global_name(function: types.FunctionType) -> str:
+    """The name that a module gives a function that another made for it, which holds plain values only; else "".
+
+    `to_pair = repeated(2)` is such a function: the port has it under that name, with 2 written out.
+    """
+    if "<locals>" not in function.__qualname__:
+        return ""
+    held = enclosed(function)
+    plain = len(held) == len(function.__code__.co_freevars)
+    plain = plain and all(v is None or isinstance(v, (bool, int, float, str)) for v in held.values())
+    return next((k for k, v in function.__globals__.items() if v is function), "") if plain else ""

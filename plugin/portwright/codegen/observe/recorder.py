@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import types
 from collections.abc import Iterable
@@ -17,8 +18,9 @@ from portwright.codegen.observe.captured import Captures
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.factories import Factories
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
+from portwright.codegen.observe.partials import Partials, bound_keywords
 from portwright.codegen.observe.policy import is_rewritten
-from portwright.codegen.observe.resolve import Target, class_key, function_key, python_function, resolve
+from portwright.codegen.observe.resolve import as_callee, class_key, function_key, python_function, resolve
 from portwright.codegen.observe.samples import Sampler
 from portwright.codegen.observe.seeing import Seeing
 from portwright.codegen.trace import Callee
@@ -97,6 +99,7 @@ class Recorder:
         self.behind: set[tuple[str, int]] = set()  # makers of what became channels-last values
         self.factories = Factories()
         self.passed: dict[int, tuple[Seeing, Seeing]] = {}  # what layers in a Sequential were given and gave
+        self.partials = Partials()
         self.hooks: list[Any] = []
         self.roots: set[int] = set()  # the models themselves, by identity
         self.public: set[str] = set()  # the root's methods that users call too: they take and give the usual layout
@@ -206,6 +209,7 @@ class Recorder:
             result = layouts.untagged(result)
         if isinstance(function, torch.nn.Module) and here.reached.fid != self.entry:
             self.captures.called(here, number, function, result)
+        self.partials.note(result, f"{here.reached.fid}#{number}")
         if isinstance(cls, type) and isinstance(result, torch.nn.Module):
             self.contexts.built.setdefault(id(result), site)
             s.involved[id(result)] = result
@@ -221,6 +225,7 @@ class Recorder:
             self.behind |= layouts.behind(function, (*args, getattr(function, "__self__", None)), result)
         for tensor, version in before:
             if tensor._version != version:
+                s.fills.add("weight" if self.aliases.is_weight(tensor) else "value")
                 self.aliases.change(here, number, here.reached.changed_names.get(number, ""), tensor)
         self.aliases.meet(result)
         s.see(result)
@@ -263,6 +268,10 @@ class Recorder:
                 self.reach(target.function)
 
     def callee(self, function: Any) -> Callee:
+        bound = bound_keywords(function)
+        if bound is not None:
+            place = self.partials.place(function)
+            return dataclasses.replace(self.callee(function.func), bound=bound, bound_at=place)
         target = resolve(function)
         reached = self.reach(target.function) if target.function is not None else None
         if target.cls is not None:
@@ -273,7 +282,7 @@ class Recorder:
                 if id(layer) not in self.passed:
                     self.passed[id(layer)] = (Seeing(), Seeing())
                     self.hooks.append(layer.register_forward_hook(self.passing))
-        return as_callee(target, reached)
+        return as_callee(target, reached.fid if reached is not None else "")
 
     def passing(self, layer: torch.nn.Module, args: tuple[Any, ...], result: Any) -> None:
         """A forward hook of the layers in a Sequential."""
@@ -359,14 +368,3 @@ def is_private(name: str) -> bool:
 def parameter_number(place: int) -> int:
     """What stands for a parameter where expressions are told apart by their number."""
     return -2 - place
-
-
-def as_callee(target: Target, reached: Reached | None) -> Callee:
-    return Callee(
-        sort=target.sort,
-        name=target.name,
-        fid=reached.fid if reached is not None else "",
-        cls=class_key(target.cls) if target.cls is not None else "",
-        module=target.module,
-        torch=target.torch,
-    )

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from portwright.codegen.observe.policy import is_rewritten
+from portwright.codegen.observe.policy import global_name, is_rewritten
+from portwright.codegen.trace import Callee
 
 BUILTINS = (types.BuiltinFunctionType, types.BuiltinMethodType, types.MethodWrapperType, types.MethodDescriptorType)
 
@@ -107,4 +108,16 @@ def class_key(cls: type) -> str:
 
 
 def function_key(function: types.FunctionType) -> str:
-    return f"{function.__module__}:{function.__qualname__}"
+    return f"{function.__module__}:{global_name(function) or function.__qualname__}"
+
+
+def as_callee(target: Target, fid: str) -> Callee:
+    """The record of what a call reaches; `fid` is the instrumented function behind it, if any."""
+    return Callee(
+        sort=target.sort,
+        name=target.name,
+        fid=fid,
+        cls=class_key(target.cls) if target.cls is not None else "",
+        module=target.module,
+        torch=target.torch,
+    )

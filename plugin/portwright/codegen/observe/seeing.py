@@ -51,6 +51,7 @@ class Seeing:
         "element_layouts",
         "element_tags",
         "fields",
+        "fills",
         "involved",
         "items",
         "keys",
@@ -89,6 +90,7 @@ class Seeing:
         self.truth: set[bool] = set()
         self.tensor_test = False
         self.starred: set[str] = set()
+        self.fills: set[str] = set()  # what a call changed in place: "weight", "value"
         self.tags: set[str] = set()
         self.element_tags: tuple[str, ...] | None = None
         self.element_layouts: tuple[str, ...] | None = None
@@ -221,7 +223,7 @@ class Seeing:
                 else:
                     self.mixed = True
         self.shapes += [x for x in other.shapes if x not in self.shapes][: 6 - len(self.shapes)]
-        for name in ("ranks", "dtypes", "lens", "keys", "truth", "starred", "tags"):
+        for name in ("ranks", "dtypes", "lens", "keys", "truth", "starred", "fills", "tags"):
             getattr(self, name).update(getattr(other, name))
         for name in ("types", "modules", "callees", "involved", "configs"):
             getattr(self, name).update(getattr(other, name))
@@ -251,6 +253,7 @@ class Seeing:
             truth=frozenset(self.truth),
             tensor_test=self.tensor_test,
             starred=frozenset(self.starred),
+            fills=frozenset(self.fills),
             tags=frozenset(self.tags),
             element_tags=self.element_tags or (),
             element_layouts=self.element_layouts or () if set(self.element_layouts or ()) - {"", "-"} else (),

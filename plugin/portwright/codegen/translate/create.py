@@ -102,7 +102,8 @@ def random(op: Operation) -> ast.expr:
     raise HoleError("random numbers: two libraries never draw the same, so they must be an input")
 
 
-@row("uniform_ normal_", "input *bounds")
+@row("normal_", "input mean=0 std=1 generator=None")
+@row("uniform_", "input from=0 to=1 generator=None")
 def drawn_in_place(op: Operation) -> ast.expr:
     if op.scope.random_is_zero or op.scope.trace.name == "__init__":
         return op["input"]  # where weights are loaded over it; a buffer that is drawn would show as a difference
