@@ -8,18 +8,8 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.program import Function, Program
 
 # What changes a module or a container, rather than a number: such a call is no mere drawing of weights.
-CHANGES = frozenset(
-    {"setattr", "delattr", "append", "extend", "insert", "update", "pop", "setdefault", "add", "remove"}
-)
-CHANGES |= {
-    "remove",
-    "clear",
-    "reverse",
-    "sort",
-    "load_state_dict",
-    "register_parametrization",
-    "register_forward_hook",
-}
+CHANGES = frozenset({"append", "extend", "insert", "update", "pop", "setdefault", "add", "remove", "clear", "reverse"})
+CHANGES |= {"setattr", "delattr", "sort", "load_state_dict", "register_parametrization", "register_forward_hook"}
 CHANGES |= {"register_buffer", "register_parameter", "register_module", "add_module"}
 
 
