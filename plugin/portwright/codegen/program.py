@@ -61,6 +61,18 @@ class Function:
         return self.trace.binding in ("method", "property")
 
 
+def is_config_update(function: Function, node: ast.AST) -> bool:
+    """`config.update({"field": value, ...})`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update"):
+        return False
+    named = len(node.args) == 1 and isinstance(node.args[0], ast.Dict) and not node.keywords
+    return (
+        named
+        and function.seen(node.func.value).kinds == {"config"}
+        and all(isinstance(k, ast.Constant) and isinstance(k.value, str) for k in node.args[0].keys)  # type: ignore[attr-defined]
+    )
+
+
 class Program:
     """All functions and classes of one trace."""
 
@@ -140,6 +152,23 @@ class Program:
         owners = self.stored_on.get(attr, frozenset())
         return "" in owners or any(owner in self.lineage(cls) for owner in owners)
 
+    def stored_later(self, cls: str, attr: str) -> bool:
+        """Whether a method that ran, other than a constructor, assigns `self.<attr>` in instances of a class."""
+        return any(owner in self.lineage(cls) or cls in self.lineage(owner) for owner in self.stored_by.get(attr, ()))
+
+    @functools.cached_property
+    def stored_by(self) -> Mapping[str, frozenset[str]]:
+        """The classes with methods, constructors left out, that assign an attribute of `self`."""
+        found: dict[str, set[str]] = {}
+        for f in self.functions.values():
+            if not f.trace.owner or not f.trace.entered or f.trace.name == "__init__" or not f.is_method:
+                continue
+            for n in f.nodes:
+                own = isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)
+                if own and n.value.id == f.parameters[0] and f.seen(n.value).n:  # type: ignore[attr-defined]
+                    found.setdefault(n.attr, set()).add(f.trace.owner)  # type: ignore[attr-defined]
+        return {attr: frozenset(owners) for attr, owners in found.items()}
+
     @functools.cached_property
     def stored_attributes(self) -> frozenset[str]:
         """Attribute names that reached code assigns anywhere; any other is a constant of its class."""
@@ -158,6 +187,8 @@ class Program:
                     and f.seen(n.value).kinds == {"config"}
                 ):
                     out.add(n.attr)
+                if is_config_update(f, n):
+                    out |= {k.value for k in n.args[0].keys}  # type: ignore[attr-defined]
         return frozenset(out)
 
     @functools.cached_property

@@ -8,9 +8,10 @@ from typing import Any
 
 from portwright.codegen.emit.chains import item
 from portwright.codegen.emit.choices import choices, chosen_keywords, key
+from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.padding import named_padding, padded_layer, pads_itself
 from portwright.codegen.emit.scope import Scope, expanded_keywords
-from portwright.codegen.emit.units import bind, from_keywords, unit_call
+from portwright.codegen.emit.units import bind, from_keywords, spread_items, unit_call
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import layer_of
@@ -107,7 +108,7 @@ VARIANTS = {  # layers whose row depends on an argument's value: torch's base, t
 
 def row_of(scope: Scope, n: ast.Call, base: str) -> tuple[str, list[Demand]]:
     """The constructor row of a torch layer, and what choosing it takes for granted."""
-    given = dict(zip(CONSTRUCTORS[base].parameters.split(), n.args, strict=False))
+    given = dict(zip(CONSTRUCTORS[base].parameters.split(), opened(scope, n), strict=False))
     given |= {k.arg: k.value for k in expanded_keywords(scope, n) if k.arg}
     for (layer, name, value), row in VARIANTS.items():
         if base == layer and name in given and plain(scope.known(given[name])) is value:
@@ -198,6 +199,17 @@ def as_list(node: ast.expr) -> ast.expr:
     return ast.List(node.elts, ast.Load()) if isinstance(node, ast.Tuple) else node
 
 
+def opened(scope: Scope, n: ast.Call) -> list[ast.expr]:
+    """The positional arguments of a call, `*xs` as its items; none where nothing ever arrived by it."""
+    out: list[ast.expr] = []
+    for a in n.args:
+        if not isinstance(a, ast.Starred):
+            out.append(a)
+        elif not (isinstance(a.value, ast.Name) and empty_variadic(scope, a.value) is not None):
+            out += a.value.elts if isinstance(a.value, (ast.Tuple, ast.List)) else spread_items(scope, a)
+    return out
+
+
 def torch_arguments(
     scope: Scope, n: ast.Call, base: str, wraps: bool = False
 ) -> tuple[list[ast.expr], list[ast.keyword]]:
@@ -206,7 +218,7 @@ def torch_arguments(
     `wraps`: whoever asks puts around the layer what pads its input, so the padding is left out here.
     """
     table = CONSTRUCTORS[base]
-    given: dict[str, ast.expr] = dict(zip(table.parameters.split(), n.args, strict=False))
+    given: dict[str, ast.expr] = dict(zip(table.parameters.split(), opened(scope, n), strict=False))
     for k in expanded_keywords(scope, n):
         if k.arg is None:
             for name in sorted(scope.seen(n).starred):

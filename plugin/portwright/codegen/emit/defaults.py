@@ -36,7 +36,7 @@ def fold_parameters(scope: Scope) -> None:
         if scope.reached_stores.get(q) != 1 and not assigned_only(scope, q, value):
             if (
                 scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}
-                and not scope.is_root_init
+                and (not scope.is_root_init or value == trace.defaults.get(q, ...))
                 and (not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...))
             ):
                 scope.entry_literals[q] = (value, first_store(scope, q))

@@ -6,7 +6,7 @@ import ast
 
 from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
-from portwright.codegen.emit.construct import torch_arguments
+from portwright.codegen.emit.construct import opened, torch_arguments
 from portwright.codegen.emit.initial import only_draws
 from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
@@ -14,6 +14,7 @@ from portwright.codegen.emit.supers import is_super
 from portwright.codegen.emit.units import unit_call
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.program import is_config_update
 from portwright.codegen.quote import plain, quote
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
@@ -91,6 +92,8 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         return assign_attribute(scope, ast.Attribute(holder, plain(scope.known(title)), ast.Store()), given)
     if names == {"setattr"} and modules <= {"builtins", ""} and len(value.args) == 3:
         return write_computed(scope, value)
+    if is_config_update(scope.function, value):
+        return config_update(scope, value)
     if draws_parameters(scope, value) or only_draws(scope, value):
         return []
     if all(c.fid for c in seen.callees):
@@ -106,6 +109,16 @@ def expression_statement(scope: Scope, value: ast.expr) -> list[ast.stmt]:
         if name in CONTAINER_CHANGES:
             return container_change(scope, value, f)
     raise HoleError(f"a call of {name} for its effect")
+
+
+def config_update(scope: Scope, value: ast.Call) -> list[ast.stmt]:
+    """Each field of `config.update({...})`, as an assignment."""
+    assert isinstance(value.func, ast.Attribute) and isinstance(value.args[0], ast.Dict)
+    out: list[ast.stmt] = []
+    for k, v in zip(value.args[0].keys, value.args[0].values, strict=True):
+        assert isinstance(k, ast.Constant)
+        out += assign_attribute(scope, ast.Attribute(value.func.value, str(k.value), ast.Store()), v)
+    return out
 
 
 def named_outright(scope: Scope, value: ast.Call) -> bool:
@@ -194,7 +207,10 @@ def kept_settings(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:
     """Arguments that torch's layer keeps as attributes, that the class reads, and that MLX's layer does not take."""
     table = CONSTRUCTORS[base]
     names = table.parameters.split()
-    given = {**dict(zip(names, value.args, strict=False)), **{k.arg: k.value for k in value.keywords if k.arg}}
+    given = {
+        **dict(zip(names, opened(scope, value), strict=False)),
+        **{k.arg: k.value for k in value.keywords if k.arg},
+    }
     taken = {*table.positional.split(), *table.keywords, *table.refused}
     out: list[ast.stmt] = []
     for name in names:

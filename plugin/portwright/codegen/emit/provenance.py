@@ -6,7 +6,8 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from portwright.codegen.emit.configs import field_of, holder, holds
+from portwright.codegen.emit.configs import config_keys, field_of, holder, holds
+from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.facts.record import assumed_in
 from portwright.codegen.quote import is_literal, literal, plain
 
@@ -221,6 +222,9 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
     if field.startswith("_") or field in RUN_FIELDS:  # how the library is set up, not what it computes
         seen = scope.seen(node)
         return literal(seen.consts[0]) if seen.const else None
+    if field and not is_held(scope, node, field):
+        seen = scope.seen(node)
+        return literal(seen.consts[0]) if seen.const else None  # what the config class itself says
     if field:
         return ast.Attribute(holder(scope, node.value), field, ast.Load())
     if isinstance(node.value, ast.Name) and node.value.id == scope.self_name and scope.trace.owner:
@@ -228,10 +232,19 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
     return None
 
 
+def is_held(scope: Scope, node: ast.Attribute, field: str) -> bool:
+    """Whether the port's config has a field: it is saved with the reference's, or computed from what is."""
+    trace = scope.program.trace
+    if trace.config_style != "object":
+        return True
+    keys = config_keys(scope, node.value)
+    return all(is_saved(trace, key, field) or is_computed(trace, key, field) for key in keys)
+
+
 def own_attribute(scope: Scope, attr: str, depth: int) -> ast.expr | None:
     """`self.x` through its one assignment in the class's constructor."""
     fid = scope.program.init_of(scope.trace.owner)
-    if not fid:
+    if not fid or scope.program.stored_later(scope.trace.owner, attr):
         return None
     inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
     values = assigned(inner, lambda t: is_self_attribute(inner, t, attr))

@@ -162,6 +162,8 @@ class Seeing:
                 self.merge_element_tags(
                     tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value.values())
                 )
+        elif isinstance(value, types.ModuleType):
+            self.kinds.add("package")  # of Python, no layer
         elif callable(value):
             self.kinds.add("callable")
         else:
