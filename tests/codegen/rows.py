@@ -419,4 +419,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     ),
     "several arguments": ("F.layer_norm(*(x, (6,), y, z, 1e-5))", {"x": (3, 6), "y": (6,), "z": (6,)}),
     "types by key": ("x * len(dict.fromkeys([1, 2, 1]))", {"x": (3, 4)}),
+    "multi_head_attention_forward": (
+        "F.multi_head_attention_forward(x, x, x, 8, 2, torch.empty(0), y.flatten(), None, None, False, 0.0, z, y[0],"
+        " False, i.T < 1, attn_mask=torch.ones(5, 5).triu(1) * -3, use_separate_proj_weight=True,"
+        " q_proj_weight=z, k_proj_weight=z, v_proj_weight=z)[0]",
+        {"x": (5, 3, 8), "y": (3, 8), "z": (8, 8), "i": (5, 3)},
+    ),
 }

@@ -231,7 +231,7 @@ def torch_arguments(
     honoured = {"padding_mode"} if own_padding else set()
     taken = check_refused(scope, n, base, table, {k: v for k, v in given.items() if k not in honoured})
     positional = table.positional.split()
-    arguments = [size(scope.expr(given[p]), base) for p in positional if p in given]
+    arguments = [size(axis_width(scope, base, given[p]), base) for p in positional if p in given]
     keywords = []
     for name, mlx in table.keywords.items():
         if name not in given or (name == "padding" and own_padding):
@@ -292,6 +292,24 @@ def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
     """Without affine weights there is no bias either."""
     plain_affine = any(k.arg == "affine" for k in keywords)
     return [k for k in keywords if not (plain_affine and k.arg == "bias")]
+
+
+def axis_width(scope: Scope, base: str, node: ast.expr) -> ast.expr:
+    """An argument of a layer's constructor; of the sizes that a norm is given in a variable, the only one."""
+    made, seen = scope.expr(node), scope.seen(node)
+    if not base.startswith(("LayerNorm", "RMSNorm")) or isinstance(made, (ast.Tuple, ast.List)):
+        return made
+    if not seen.kinds & {"tuple", "list", "size"}:
+        return made
+    if seen.lens != {1} and not computes_itself(scope, base):
+        raise HoleError(f"{base} over several axes")
+    return quote("x[-1]", x=made)
+
+
+def computes_itself(scope: Scope, base: str) -> bool:
+    """Whether this is the constructor of a class that has torch's layer's weights, and a forward of its own."""
+    own = scope.trace.name == "__init__" and scope.program.torch_base(scope.trace.owner) == base
+    return own and bool(scope.program.method(scope.trace.owner, "forward"))
 
 
 def size(node: ast.expr, base: str) -> ast.expr:

@@ -139,6 +139,7 @@ def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
         arguments, keywords = torch_arguments(scope, value, base)
         out = [ast.Expr(ast.Call(quote("super().__init__"), arguments, keywords))]
         out += kept_settings(scope, value, base)
+        out += weights_of_sizes(scope, value, base)
     elif scope.facts.reads((scope.trace.owner,), "config") and (config := first_config(scope, value)) is not None:
         made = ast.Assign([ast.Attribute(ast.Name(scope.self_name, ast.Load()), "config", ast.Store())], config)
         made.attribute = "config"  # type: ignore[attr-defined]
@@ -156,6 +157,19 @@ def first_config(scope: Scope, value: ast.Call) -> ast.expr | None:
     elif given is not None and scope.kinds(given) == {"config"}:
         return scope.expr(given)
     return None
+
+
+def weights_of_sizes(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:
+    """The weights of a norm over several axes, which MLX's layer has not; a class that norms by itself reads them."""
+    given = opened(scope, value)
+    if not base.startswith(("LayerNorm", "RMSNorm")) or not given or scope.seen(given[0]).lens in (frozenset(), {1}):
+        return []
+    held = {t.name for m in scope.program.instances.get(scope.trace.owner, ()) for t in m.tensors}
+    first = {"weight": "mx.ones(x)", "bias": "mx.zeros(x)"}
+    names = [k for k in first if k in held]
+    own = ast.Name(scope.self_name, ast.Load())
+    sizes = scope.expr(given[0])
+    return [ast.Assign([ast.Attribute(own, k, ast.Store())], quote(first[k], x=sizes)) for k in names]
 
 
 def is_base_init(scope: Scope, value: ast.Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,44 @@ def over_config(scope: Scope, node: ast.expr, depth: int = 0) -> ast.expr | None
     if found is None or not any(isinstance(n, ast.Attribute) for n in ast.walk(found)):
         return None
     return found
+
+
+def over_alternatives(scope: Scope, test: ast.expr, value: bool) -> ast.expr | None:
+    """A test over config fields where call sites give several literals for a parameter that it reads: it must hold
+    for each of them. None when it reads anything else."""
+    names = sorted(q for q in scope.params if len(scope.facts.origins.get((scope.trace.fid, q), frozenset())) > 1)
+    for q in names:
+        origins = sorted(scope.facts.origins[scope.trace.fid, q])
+        trees = [ast.parse(text, mode="eval").body for text in origins if text != "?"]
+        if len(trees) != len(origins) or not all(is_literal(t) for t in trees) or scope.reached_stores.get(q) != 1:
+            continue
+        found = []
+        for tree in trees:
+            scope.supposed[q] = tree
+            made = rewritten(scope, test, 0)
+            del scope.supposed[q]
+            found.append(reduced(chosen_arms(made)) if made is not None else None)
+        parts = [p for p in found if p is not None]
+        if len(parts) != len(trees) or any(isinstance(p, ast.Constant) and bool(p.value) != value for p in parts):
+            continue
+        parts = [p for p in parts if not isinstance(p, ast.Constant)]
+        if parts:
+            return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And() if value else ast.Or(), parts)
+    return None
+
+
+def chosen_arms(node: ast.expr) -> ast.expr:
+    """`a if True else b` as a, wherever it stands."""
+
+    class Arms(ast.NodeTransformer):
+        def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+            self.generic_visit(node)
+            test = reduced(node.test)
+            return (node.body if test.value else node.orelse) if isinstance(test, ast.Constant) else node
+
+    made = Arms().visit(copy.deepcopy(node))
+    assert isinstance(made, ast.expr)
+    return made
 
 
 def traced(scope: Scope, node: ast.expr) -> ast.expr | None:
@@ -275,6 +314,8 @@ def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
 
 
 def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
+    if node.id in scope.supposed:
+        return scope.supposed[node.id]
     if node.id in scope.folded:
         return literal(scope.folded[node.id])
     if node.id in scope.from_config:

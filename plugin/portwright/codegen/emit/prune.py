@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from portwright.codegen.emit.provenance import over_config, settled
+from portwright.codegen.emit.provenance import over_alternatives, over_config, settled
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, Node, ask, assumed_in
 from portwright.codegen.holes import Assumption, HoleError
@@ -57,6 +57,8 @@ def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
     where = scope.where(test)
     text = ast.unparse(test)
     config = over_config(scope, test)
+    if config is None:
+        config = over_alternatives(scope, test, value)
     if config is not None:
         return Decision(value=value, assumption=Assumption(where, text, value, "construction", ast.unparse(config)))
     guard = None if reason == "given" else guard_for(scope, test, value)

@@ -61,6 +61,7 @@ class Scope:
         self.local_literals: dict[str, ast.expr] = {}
         self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
         self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now
+        self.supposed: dict[str, ast.expr] = {}  # a parameter's value, while one of several is asked about
         self.vararg = ""
         self.shared = set(self.params)  # names whose array another name may hold too
         self.locals = {n.id for n in function.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}

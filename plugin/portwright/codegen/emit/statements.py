@@ -6,7 +6,7 @@ import ast
 from typing import cast
 
 from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
-from portwright.codegen.emit.effects import expression_statement
+from portwright.codegen.emit.effects import DROPPED, expression_statement
 from portwright.codegen.emit.loops import counted, emptied
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide
@@ -243,7 +243,9 @@ def has_effect(scope: Scope, s: ast.stmt) -> bool:
         if isinstance(n, ast.Assign) and any(is_layers_own(scope, t, n.value) for t in n.targets):
             return True
         if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and not is_refusal(n):
-            return True
+            f = n.value.func
+            if not (isinstance(f, ast.Attribute) and f.attr in DROPPED):
+                return True
     return False
 
 

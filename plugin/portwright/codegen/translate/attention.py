@@ -47,17 +47,26 @@ FUNCTIONAL = (
 
 @row("multi_head_attention_forward", FUNCTIONAL)
 def functional_attention(op: Operation) -> ast.expr:
-    """The function behind torch's layer, on weights that others hold; its second result, the weights, is left out."""
-    absent = ("bias_k", "bias_v", "key_padding_mask", "attn_mask", "static_k", "static_v")
-    if any(op.get(name) is not None for name in absent) or op.get("in_proj_bias") is None:
-        raise HoleError("attention of heads with masks, or with biases of its keys")
-    if op.value("add_zero_attn", False) or op.value("need_weights", True):
-        raise HoleError("attention weights of heads")
+    """The function behind torch's layer, on weights that others hold, with the mean of its shares where it is asked."""
+    absent = ("bias_k", "bias_v", "static_k", "static_v")
+    if (
+        any(op.get(name) is not None and op.kinds(name) != {"none"} for name in absent)
+        or op.get("in_proj_bias") is None
+    ):
+        raise HoleError("attention of heads with biases of its keys")
+    if op.value("add_zero_attn", False) or not op.value("average_attn_weights", True):
+        raise HoleError("attention with a key of zeros, or with the weights of each head")
     if op.value("use_separate_proj_weight", False):
         weights: ast.expr = ast.Tuple([op[f"{k}_proj_weight"] for k in "qkv"], ast.Load())
     else:
         weights = quote("mx.split(w, 3)", w=op["in_proj_weight"])
     given = [op[k] for k in ("query", "key", "value", "num_heads")]
     given += [weights, op["in_proj_bias"], op["out_proj_weight"], op.get("out_proj_bias") or ast.Constant(0)]
+    masks = {
+        k: op.get(k) for k in ("attn_mask", "key_padding_mask") if op.get(k) is not None and op.kinds(k) != {"none"}
+    }
+    if op.value("need_weights", True) or masks:
+        shared = call("attend_with_shares", *given, **masks)
+        return ask(shared, Demand("snippet", "attend_with_shares"))
     made = ask(call("attend_heads", *given), Demand("snippet", "attend_heads"))
     return ast.Tuple([made, ast.Constant(None)], ast.Load())

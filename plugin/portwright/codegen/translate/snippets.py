@@ -184,6 +184,28 @@ ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_
     return out.transpose(2, 0, 1, 3).flatten(2) @ out_weight.T + out_bias
 '''
 
+ATTEND_WITH_SHARES = '''def attend_with_shares(
+    query, key, value, heads, weights, bias, out_weight, out_bias, attn_mask=None, key_padding_mask=None
+):
+    """Multi-head attention over (length, batch, width), with weights that others hold, and the mean of its shares."""
+    parts = []
+    for x, weight, shift in zip((query, key, value), weights, mx.split(bias, 3)):
+        x = x @ weight.T + shift
+        parts.append(x.reshape(*x.shape[:2], heads, -1).transpose(1, 2, 0, 3))
+    query, key, value = parts
+    scores = query * query.shape[-1] ** -0.5 @ key.swapaxes(-1, -2)
+    if attn_mask is not None and attn_mask.ndim == 3:  # (batch * heads, queries, keys)
+        attn_mask = attn_mask.reshape(scores.shape)
+    if key_padding_mask is not None:
+        key_padding_mask = key_padding_mask[:, None, None]
+    for mask in (attn_mask, key_padding_mask):
+        if mask is not None:
+            scores = mx.where(mask, -mx.inf, scores) if mask.dtype == mx.bool_ else scores + mask
+    shares = mx.softmax(scores, axis=-1)
+    out = (shares @ value).transpose(2, 0, 1, 3).flatten(2)
+    return out @ out_weight.T + out_bias, mx.mean(shares, axis=1)
+'''
+
 PAD_SEQUENCE = '''def pad_sequence(sequences, value=0):
     """Arrays of several lengths as one, each filled up at its end."""
     longest = max(x.shape[0] for x in sequences)
@@ -241,6 +263,7 @@ SNIPPETS = {
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,
+    "attend_with_shares": ATTEND_WITH_SHARES,
     "pad_sequence": PAD_SEQUENCE,
     "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,

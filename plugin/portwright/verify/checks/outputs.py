@@ -38,7 +38,11 @@ def table(bench: Bench) -> list[dict[str, Any]]:
     """Every output of every probe with its figures, for a report."""
     rows = []
     for probe in bench.golden.probes:
-        given, wanted = bench.flown(probe.number).outputs, bench.golden.outputs(probe)
+        wanted = bench.golden.outputs(probe)
+        try:
+            given = bench.flown(probe.number).outputs
+        except Exception:  # the check of such probes says what the port raised
+            given = {}
         for name, array in wanted.items():
             found = distance(given[name], array) if name in given else INCOMPARABLE
             rows.append(
