@@ -6,9 +6,12 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+from portwright.codegen.emit.chains import chain_layouts
 from portwright.codegen.emit.names import attribute_name
+from portwright.codegen.emit.sequences import is_own, place
 from portwright.codegen.emit.work import Work
 from portwright.codegen.facts.returns import returned_elements, returns_of
+from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_last_perm
 from portwright.codegen.program import Function, Program
 from portwright.codegen.runtime.caches import is_cache, is_cached
@@ -42,7 +45,8 @@ def port_path(program: Program, model: int, path: str) -> str:
     out, at = [], ""
     for part in path.split(".") if path else []:
         parent = program.modules[f"{model}:{at}"]
-        out.append(attribute_name(program, [parent.cls], part))
+        own = is_own(program, parent.cls) and part in parent.children
+        out.append(place(program, parent, part) if own else attribute_name(program, [parent.cls], part))
         at = f"{at}.{part}" if at else part
     return ".".join(out)
 
@@ -149,7 +153,9 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     program = work.program
     entry: Entry = {"ref": module.path}
     forward = program.method(module.cls, "forward")
-    if program.torch_base(module.cls) in ("ModuleList", "Sequential", "ModuleDict"):
+    if is_own(program, module.cls) and program.torch_base(module.cls) == "Sequential" and not forward:
+        return sequence_entry(work, module)
+    if program.torch_base(module.cls) in ("ModuleList", "Sequential", "ModuleDict") and not forward:
         return {**entry, "isolate": False, "why": "a list of layers in MLX, not a module"}
     if any(f"{module.path}.{slot.name}" in shared_keys(program) for slot in module.tensors):
         return {**entry, "isolate": False, "why": "the embedding computes it, with the weight that they share"}
@@ -198,6 +204,20 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
             return {**entry, "isolate": False, "why": why, "out": outputs(work, forward)}
         args.append(item)
     return {**entry, "args": args, "out": outputs(work, forward)}
+
+
+def sequence_entry(work: Work, module: ModuleTrace) -> Entry:
+    """A module of a class derived from Sequential: it takes and gives what its first and last layers do."""
+    layouts: tuple[bool | None, bool | None]
+    try:
+        layouts = chain_layouts(work.scope(work.program.trace.entry), f"0:{module.path}", [])
+    except HoleError:
+        layouts = (None, None)
+    if None in layouts:
+        why = "its layers take every layout"
+        return {"ref": module.path, "isolate": False, "flow": False, "why": why, "out": [{}]}
+    given, gave = [orders((3, 4, 5)) if last else {} for last in layouts]
+    return {"ref": module.path, "args": [{"name": "input", **given}], "out": [gave]}
 
 
 def picked_freely(function: Function) -> str:

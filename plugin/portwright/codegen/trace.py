@@ -93,6 +93,7 @@ class FunctionTrace:
     nodes: Mapping[str, Seen] = field(default_factory=dict)  # by node number
     globals: Mapping[str, GlobalRef] = field(default_factory=dict)
     defaults: Mapping[str, Plain] = field(default_factory=dict)  # plain defaults only
+    default_refs: Mapping[str, GlobalRef] = field(default_factory=dict)  # of defaults that are classes or functions
     default_dtypes: Mapping[str, str] = field(default_factory=dict)  # of parameters whose default is a dtype
     starred: frozenset[str] = frozenset()  # names that arrived in **kwargs
     aliased: frozenset[int] = frozenset()  # statements and calls whose changes in place are read under another name

@@ -11,6 +11,7 @@ from portwright.codegen.emit.names import attribute_name, context_name, holder_c
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.sequences import elements, form, is_own
 from portwright.codegen.emit.subscript import shape_of, subscript_slice, tensor_index
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import is_none, quote
@@ -77,11 +78,26 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
         return [ast.Assign([ast.Name(part_name(scope, t.value.id, t.attr), ast.Store())], scope.expr(value))]
     if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
         return assign_config(scope, t, value)
+    if is_own(scope.program, scope.trace.owner) and is_layer(scope, t.attr):
+        return [ast.Expr(quote("self.layers.append(x)", self=scope.expr(t.value), x=scope.expr(value)))]
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
         relied = (f"{scope.trace.owner}#none", t.attr) in scope.facts.live
         if not relied or scope.seen(value).kinds - {"none"} or not isinstance(value, ast.IfExp):
             return []
     return [set_attribute(scope, t.attr, scope.expr(value))]
+
+
+def is_layer(scope: Scope, attr: str) -> bool:
+    """Whether an attribute of a class derived from a sequence is one of its layers."""
+    if scope.trace.name != "__init__":
+        return False
+    instances = [
+        m
+        for cls in scope.program.instances
+        if scope.trace.owner in scope.program.lineage(cls)
+        for m in scope.program.instances[cls]
+    ]
+    return any(attr in m.children for m in instances)
 
 
 def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.stmt]:
@@ -187,8 +203,12 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     value = next((given[k] for k in ("value", "tensor", "param", "module") if k in given), None)
     title = scope.known(given["name"])
     f = call.func
-    if value is not None and isinstance(f, ast.Attribute) and appends(scope, f.value, given["name"]):
-        return [ast.Expr(quote("xs.append(x)", xs=scope.expr(f.value), x=scope.expr(value)))]
+    held = form(scope, f.value) if isinstance(f, ast.Attribute) else ""
+    if value is not None and isinstance(f, ast.Attribute) and held == "named":
+        stored = ast.Subscript(scope.expr(f.value), scope.expr(formatted(given["name"])), ast.Store())
+        return [ast.Assign([stored], scope.expr(value))]
+    if value is not None and isinstance(f, ast.Attribute) and appends(scope, f.value, given["name"], held):
+        return [ast.Expr(quote("xs.append(x)", xs=elements(scope, f.value), x=scope.expr(value)))]
     if value is not None and not isinstance(title, ast.Constant):
         holder = f.value if isinstance(f, ast.Attribute) else None
         if not (isinstance(holder, ast.Name) and holder.id == scope.self_name):
@@ -211,15 +231,14 @@ def register(scope: Scope, call: ast.Call) -> list[ast.stmt]:
     return [ast.Assign([ast.Attribute(scope.expr(holder), attr, ast.Store())], translated)]
 
 
-def appends(scope: Scope, holder: ast.expr, name: ast.expr) -> bool:
+def appends(scope: Scope, holder: ast.expr, name: ast.expr, held: str) -> bool:
     """Whether `xs.add_module(str(i), x)` adds to a list of modules at its end: names count from 0 in every instance."""
+    if held == "own":
+        return True
     paths = scope.seen(holder).paths
-    held = {scope.program.modules[p].cls for p in paths if p in scope.program.modules}
-    bases = {scope.program.torch_base(cls) for cls in held}
+    bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if p in scope.program.modules}
     if not paths or not bases or not bases <= {"ModuleList", "Sequential"}:
         return False
-    if all(scope.program.is_torch(cls) for cls in held) and isinstance(formatted(name), ast.JoinedStr):
-        return True  # a new name each time
     counted = all(
         scope.program.modules[p].children == tuple(map(str, range(len(scope.program.modules[p].children))))
         for p in paths

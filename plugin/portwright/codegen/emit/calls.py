@@ -9,11 +9,12 @@ from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
 from portwright.codegen.emit.construct import construct, is_own_module
+from portwright.codegen.emit.globals import dtype, is_standard
 from portwright.codegen.emit.modules import activation_value, leaf_module
-from portwright.codegen.emit.names import dtype, is_standard
 from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
 from portwright.codegen.emit.scope import Scope, expression, keyword_name
+from portwright.codegen.emit.sequences import elements
 from portwright.codegen.emit.supers import base_forward, is_base_forward, is_super_call, super_call
 from portwright.codegen.emit.text_configs import text_config
 from portwright.codegen.emit.units import holds_function, unit_call
@@ -106,11 +107,12 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return base_forward(scope, n)
     if callee.torch or is_library_row(callee):
         return apply_row(scope, n, callee)
-    if callee.name in ("isinstance", "hasattr", "callable") and callee.module == "builtins":
+    if callee.name in ("isinstance", "issubclass", "hasattr", "callable") and callee.module == "builtins":
         seen = scope.seen(n)
         held = bool(scope.kinds(n.args[0]) & {"tensor", "module", "callable", "config", "output"})
         if seen.const and (held or callee.name != "isinstance"):
-            return literal(seen.consts[0])
+            chosen = choices(scope, n.args[0]) if callee.name == "issubclass" else []
+            return ask(literal(seen.consts[0]), *[Demand("assume", a) for a in chosen])
     if callee.name == "get_text_config" and isinstance(n.func, ast.Attribute) and not (n.args or n.keywords):
         return text_config(scope, n.func.value)[0]
     if (
@@ -120,7 +122,7 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     ):
         return quote("isinstance(x, (tuple, list))", x=scope.expr(n.args[0]))  # a saved config holds tuples as lists
     if callee.name == "len" and callee.module == "builtins":
-        held_values = scope.expr(n.args[0])
+        held_values = elements(scope, n.args[0], indexed=True)
         if isinstance(held_values, (ast.Tuple, ast.Dict)) and ast.unparse(held_values) in ("()", "{}"):
             return ast.Constant(0)
     if callee.name == "getattr" and callee.module == "builtins":
@@ -286,5 +288,5 @@ def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
         raise HoleError("a channels-last value is handed to a Python function")
     if any("cl" in t for t in scope.seen(n).element_tags):
         raise HoleError("a Python function takes a tensor to parts that are held channels-last")
-    given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in last else scope.expr(a) for a in n.args]
+    given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in last else elements(scope, a) for a in n.args]
     return ast.Call(function, given, [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords])

@@ -7,6 +7,7 @@ import dataclasses
 
 from portwright.codegen.emit.choices import looked_up
 from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.emit.sequences import form, is_named, is_own
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
@@ -31,6 +32,7 @@ def given_name(scope: Scope, node: ast.expr) -> ast.expr:
 def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
     """A Sequential is a list in MLX, applied in order. `other`: some instances have an Identity in its place."""
     demands: list[Demand] = []
+    program = scope.program
     paths = [p for p in scope.seen(n.func).paths if is_list(scope, scope.program.modules[p])]
     layouts = {chain_layouts(scope, path, demands) for path in paths}
     layouts = {both for both in layouts if both[0] is not None}
@@ -44,12 +46,21 @@ def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
         raise HoleError("a Sequential whose input has no fixed rank")
     if entered != last:
         x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
-    nests = any(is_list(scope, layer) for p in paths for layer in layers_of(scope, p))
+    held = form(scope, n.func)
+    if held and other:
+        raise HoleError("a Sequential with names or of an own class, or an Identity in its place")
+    inner = [layer for p in paths for layer in layers_of(scope, p)]
+    nests = any(is_list(scope, layer) and not is_own(program, layer.cls) for layer in inner)
+    if nests and any(is_named(program, layer) for layer in inner):
+        raise HoleError("a Sequential with names in another")
     name = "nested_sequential" if nests else "sequential"
     text = f"{name}(f, x) if isinstance(f, list) else x" if other else f"{name}(f, x)"
+    text = {"named": f"{name}(f.values(), x)", "own": "f(x)"}.get(held, text)
     if other and (entered, state) != (last, last):
         raise HoleError("a Sequential that changes the layout, or an Identity that does not")
-    out = ask(quote(text, f=scope.expr(n.func), x=x), Demand("snippet", name), *demands)
+    out = ask(quote(text, f=scope.expr(n.func), x=x), *demands)
+    if held != "own":
+        ask(out, Demand("snippet", name))
     if state == out_last:
         return out
     return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)

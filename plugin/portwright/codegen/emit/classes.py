@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
-from portwright.codegen.emit.names import dtype
+from portwright.codegen.emit.globals import dtype
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
@@ -267,7 +267,8 @@ def base_titles(work: Work, cls: str, owners: Mapping[str, object]) -> list[str]
     titles = [work.class_title(b) for b in found]
     torch_base = program.torch_base(cls)
     if torch_base and not any(program.torch_base(b) for b in found):
-        titles.append(CONSTRUCTORS[torch_base].layer if torch_base in CONSTRUCTORS else "nn.Module")
+        known = {**{k: c.layer for k, c in CONSTRUCTORS.items()}, "Sequential": "nn.Sequential"}
+        titles.append(known.get(torch_base, "nn.Module"))
     return titles
 
 

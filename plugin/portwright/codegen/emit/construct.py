@@ -11,6 +11,7 @@ from portwright.codegen.emit.choices import choices, chosen_keywords, key
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.padding import named_padding, padded_layer, pads_itself
 from portwright.codegen.emit.scope import Scope, expanded_keywords
+from portwright.codegen.emit.sequences import is_named
 from portwright.codegen.emit.units import bind, from_keywords, spread_items, unit_call
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
@@ -131,7 +132,7 @@ def is_own_module(scope: Scope, callee: Callee) -> bool:
 def construct_value(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
     """A class that is no module: a parameter, a buffer, Python's own types, a processor object."""
     from portwright.codegen.emit.calls import plain_call
-    from portwright.codegen.emit.names import is_standard
+    from portwright.codegen.emit.globals import is_standard
     from portwright.codegen.translate.apply import apply_row
     from portwright.codegen.translate.registry import ROWS
 
@@ -187,10 +188,28 @@ def container(scope: Scope, n: ast.Call, base: str) -> ast.expr:
         made = as_list(scope.expr(n.args[0]))
         is_tuple = "tuple" in scope.kinds(n.args[0]) and not isinstance(made, ast.List)
         return quote("list(x)", x=made) if is_tuple else made
+    held = [scope.program.modules[p] for p in scope.seen(n).paths if p in scope.program.modules]
+    named = any(is_named(scope.program, m) for m in held)
+    if named and not all(is_named(scope.program, m) for m in held):
+        raise HoleError("Sequentials with and without names of their layers share a constructor")
+    if named:
+        return named_layers(scope, n.args[0]) if n.args else ast.Dict([], [])
     if len(n.args) == 1 and "module" not in scope.kinds(n.args[0]):
         inner = n.args[0].value if isinstance(n.args[0], ast.Starred) else n.args[0]
         return as_list(scope.expr(inner))
     return ast.List([scope.expr(a) for a in n.args], ast.Load())
+
+
+def named_layers(scope: Scope, node: ast.expr) -> ast.expr:
+    """`OrderedDict([("a", x), ("b", y)])` as a dict of layers, and so any other mapping."""
+    made = node.args[0] if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords else node
+    pairs = made.elts if isinstance(made, (ast.List, ast.Tuple)) else []
+    if pairs and all(isinstance(x, ast.Tuple) and len(x.elts) == 2 for x in pairs):
+        both = [x.elts for x in pairs if isinstance(x, ast.Tuple)]
+        return ast.Dict([scope.expr(k) for k, _ in both], [scope.expr(v) for _, v in both])
+    if scope.kinds(node) != {"dict"}:
+        raise HoleError("a Sequential whose names of layers come from no mapping")
+    return quote("dict(x)", x=scope.expr(node))
 
 
 def as_list(node: ast.expr) -> ast.expr:

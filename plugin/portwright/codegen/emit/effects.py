@@ -7,9 +7,13 @@ import ast
 from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import opened, torch_arguments
+
+
+from portwright.codegen.emit.construct import container, torch_arguments
 from portwright.codegen.emit.initial import only_draws
 from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.sequences import SEQUENCES, elements
 from portwright.codegen.emit.supers import is_super
 from portwright.codegen.emit.units import unit_call
 from portwright.codegen.facts.record import Demand, ask
@@ -135,7 +139,9 @@ def super_statement(scope: Scope, value: ast.Call, attr: str) -> list[ast.stmt]:
         raise HoleError(f"super().{attr} of a class that is not rewritten")
     out: list[ast.stmt] = [ast.Expr(quote("super().__init__()"))]
     base = scope.program.torch_base(scope.trace.owner)
-    if base in CONSTRUCTORS:
+    if base in SEQUENCES:
+        out = sequence_init(scope, value, base)
+    elif base in CONSTRUCTORS:
         arguments, keywords = torch_arguments(scope, value, base)
         out = [ast.Expr(ast.Call(quote("super().__init__"), arguments, keywords))]
         out += kept_settings(scope, value, base)
@@ -170,6 +176,20 @@ def weights_of_sizes(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]
     own = ast.Name(scope.self_name, ast.Load())
     sizes = scope.expr(given[0])
     return [ast.Assign([ast.Attribute(own, k, ast.Store())], quote(first[k], x=sizes)) for k in names]
+
+
+def sequence_init(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:
+    """`super().__init__(*layers)` of a class derived from Sequential or ModuleList, which keeps them in `layers`."""
+    made = container(scope, value, base)
+    if isinstance(made, ast.Dict):
+        made = ast.List(list(made.values), ast.Load())
+    elif "dict" in {k for a in value.args for k in scope.kinds(a)}:
+        made = quote("list(x.values())", x=made)
+    given = made.elts if isinstance(made, ast.List) else [ast.Starred(made, ast.Load())]
+    if base == "Sequential":
+        return [ast.Expr(ast.Call(quote("super().__init__"), list(given), []))]
+    kept = ast.Assign([ast.Attribute(ast.Name(scope.self_name, ast.Load()), "layers", ast.Store())], made)
+    return [ast.Expr(quote("super().__init__()")), kept]
 
 
 def is_base_init(scope: Scope, value: ast.Call) -> bool:
@@ -300,5 +320,6 @@ def container_change(scope: Scope, value: ast.Call, f: ast.Attribute) -> list[as
         raise HoleError(f"{f.attr} on a tensor")
     if scope.tree.args.kwarg and isinstance(f.value, ast.Name) and f.value.id == scope.tree.args.kwarg.arg:
         return []  # **kwargs carries nothing in the port: what arrives through it is named
-    out = ast.Call(ast.Attribute(scope.expr(f.value), f.attr, ast.Load()), [scope.expr(a) for a in value.args], [])
+    held = elements(scope, f.value)
+    out = ast.Call(ast.Attribute(held, f.attr, ast.Load()), [scope.expr(a) for a in value.args], [])
     return [ask(ast.Expr(out), Demand("name", f.attr))]

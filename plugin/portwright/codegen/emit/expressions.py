@@ -9,6 +9,7 @@ from typing import cast
 
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.scope import Scope, expression
+from portwright.codegen.emit.sequences import elements
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
@@ -279,7 +280,7 @@ def generators(scope: Scope, items: list[ast.comprehension]) -> list[ast.compreh
                 tests += [ast.Constant(False)] if decision.value is False else []
                 decided.append(decision)
         target = copy.deepcopy(g.target)  # tidying may blank it, and the next pass may read it
-        iterated = scope.expr(g.iter)
+        iterated = elements(scope, g.iter)
         for decision in decided:
             decision.attach(iterated)
         out.append(ast.comprehension(target, iterated, tests, 0))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import sys
 from collections.abc import Iterable
 from typing import cast
 
 import mlx.nn as nn
 
 from portwright.codegen.emit.configs import config_demands, config_keys
+from portwright.codegen.emit.globals import dtype, global_name, is_standard, referred
 from portwright.codegen.emit.layer_attributes import (
     SETTINGS,
     bias_demands,
@@ -23,16 +22,15 @@ from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
 from portwright.codegen.emit.scope import DTYPES, Scope, expression
-from portwright.codegen.emit.values import as_value, function_value
+from portwright.codegen.emit.sequences import layer_by_name
+from portwright.codegen.emit.values import as_value, layer_class
 from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.facts.returns import asks_presence
 from portwright.codegen.holes import HoleError
-from portwright.codegen.idioms.activations import KNOWN
 from portwright.codegen.program import Program
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.caches import cache_name
 from portwright.codegen.translate.constructors import CONSTRUCTORS
-from portwright.codegen.translate.mask_functions import VALUES
 from portwright.nesting import holds_described_module
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
@@ -43,11 +41,6 @@ SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
 
 
 DTYPE_NAMES = frozenset({*DTYPES, "float32", "float16", "bfloat16", "int32", "int8", "uint8", "complex64"})
-
-
-def dtype(name: str) -> ast.expr:
-    """The MLX dtype for a torch dtype's name; MLX on Metal has no float64, and indexes with int32."""
-    return quote(f"mx.{DTYPES.get(name, name)}")
 
 
 def attribute_name(program: Program, classes: Iterable[str], attr: str) -> str:
@@ -114,6 +107,8 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     ):
         if any(holds_described_module({**m.config, **m.config.get("kwargs", {})}.get(n.id)) for m in trace.models):
             raise HoleError(f"{n.id} holds modules that are made outside the reference")
+        if n.id in scope.trace.default_refs and not any(n.id in m.config.get("kwargs", m.config) for m in trace.models):
+            return referred(scope, n.id, scope.trace.default_refs[n.id])
         return ask(quote(f"config.{n.id}"), Demand("config", n.id))
     if n.id in scope.parts:
         return presence(scope, n.id) if asks_presence(scope.function, n) else whole(scope, n)
@@ -136,70 +131,6 @@ def empty_variadic(scope: Scope, node: ast.Name) -> ast.expr | None:
         if seen is not None and seen.lens == {0}:
             return ast.Tuple([], ast.Load())
     return None
-
-
-def global_name(scope: Scope, node: ast.Name) -> ast.expr:
-    """A name of the module or of Python."""
-    ref = scope.trace.globals.get(node.id)
-    if ref is None:
-        if node.id in scope.trace.enclosed:
-            return literal(scope.trace.enclosed[node.id])
-        if hasattr(builtins, node.id):
-            return ast.Name(node.id, ast.Load())
-        raise HoleError(f"the name {node.id} comes from an enclosing function")
-    if ref.sort == "const":
-        value = tuple(ref.value) if ref.name == "tuple" else ref.value
-        return literal(value)
-    if ref.sort == "dtype":
-        return dtype(ref.name)
-    if ref.sort == "module" and is_standard(ref.name):
-        alias = "" if ref.name == node.id else f" as {node.id}"
-        return ask(ast.Name(node.id, ast.Load()), Demand("import", f"import {ref.name}{alias}"))
-    if ref.sort == "class" and is_standard(ref.name.rpartition(".")[0]):
-        module, _, title = ref.name.rpartition(".")
-        if module == "builtins":
-            return ast.Name(node.id, ast.Load())
-        alias = "" if title == node.id else f" as {node.id}"
-        return ask(ast.Name(node.id, ast.Load()), Demand("import", f"from {module} import {title}{alias}"))
-    if ref.sort == "class" and scope.program.is_module(ref.cls) and not scope.program.is_torch(ref.cls):
-        if len(scope.program.variants(ref.cls)) > 1:
-            raise HoleError(f"the class {ref.cls.rpartition(':')[2]}, of which the port has several, as a value")
-        return ask(ast.Name(scope.work.class_title(ref.cls), ast.Load()), Demand("class", ref.cls))
-    if ref.sort == "function" and ref.fid:
-        return function_value(scope, ref.fid)
-    if ref.name in VALUES:
-        return ask(ast.Name(VALUES[ref.name], ast.Load()), Demand("snippet", VALUES[ref.name]))
-    if ref.sort in ("function", "builtin", "other", "callable") and is_standard(ref.name.rpartition(".")[0]):
-        module, _, title = ref.name.rpartition(".")
-        return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
-    if ref.sort == "classes":
-        made = {k: c for k, c in ref.value.items() if scope.program.instances.get(c)}
-        names = [ask(ast.Name(scope.work.class_title(c), ast.Load()), Demand("class", c)) for c in made.values()]
-        return ast.Dict([literal(k) for k in made], list(names))
-    if ref.sort == "table":
-        entered = {
-            k: f
-            for k, f in ref.value.items()
-            if f in scope.program.functions and scope.program.functions[f].trace.entered
-        }
-        return ast.Dict([literal(k) for k in entered], [function_value(scope, f) for f in entered.values()])
-    raise HoleError(f"the global {node.id} ({ref.name or ref.sort}) has no translation")
-
-
-def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:
-    """`nn.ReLU`, `nn.LayerNorm`: a class of layers that is handed on as a value: MLX's that stands for it."""
-    if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
-        return None
-    if ref.name != "torch.nn":
-        return None
-    named = {text.removesuffix("()") for _, text, _ in KNOWN} | {"nn.Identity"}
-    title = CONSTRUCTORS[node.attr].layer if node.attr in CONSTRUCTORS else f"nn.{node.attr}"
-    return quote(title) if title in named or (node.attr in CONSTRUCTORS and title.startswith("nn.")) else None
-
-
-def is_standard(module: str) -> bool:
-    """Whether a module is Python's own."""
-    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 @expression(ast.Attribute)
@@ -374,6 +305,8 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     """An attribute of a module: kept alive, and under the name that MLX allows."""
     classes = holder_classes(scope, node.value)
     seen = scope.seen(node)
+    if (layer := layer_by_name(scope, node, classes)) is not None:
+        return layer
     bases = {scope.program.torch_base(c) for c in classes}
     if node.attr in SHARED_ATTRIBUTES and "none" in seen.kinds and bases & set(CONSTRUCTORS):
         return quote(f"getattr(x, {node.attr!r}, None)", x=scope.expr(node.value))

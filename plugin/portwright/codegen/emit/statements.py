@@ -12,6 +12,7 @@ from portwright.codegen.emit.outward import outward, pass_through, returned_part
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
+from portwright.codegen.emit.sequences import elements
 from portwright.codegen.emit.untranslated import DEFECTS, hole
 from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
@@ -291,7 +292,7 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     inside = [x for s in n.body for x in ast.walk(s)]
     if any(isinstance(x, ast.Call) for x in inside) and not any(scope.seen(x).n for x in inside):
         body = [raise_error("NotImplementedError", f"not ported: nothing was seen in {ast.unparse(n.iter)}")]
-    made = ast.For(target(scope, n.target), scope.expr(n.iter), body, [])
+    made = ast.For(target(scope, n.target), elements(scope, n.iter), body, [])
     if cache:
         made = with_layer_caches(scope, n, made)
     return [counted(made)]

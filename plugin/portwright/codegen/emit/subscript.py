@@ -11,6 +11,7 @@ from portwright.codegen.emit.names import item
 from portwright.codegen.emit.parts import part as part_of
 from portwright.codegen.emit.results import element, element_of_call, result_callees
 from portwright.codegen.emit.scope import Scope, expression, is_changed, keyword_name
+from portwright.codegen.emit.sequences import elements
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last
@@ -92,7 +93,7 @@ def subscript(scope: Scope, node: ast.expr) -> ast.expr:
         return tensor_item(scope, n)
     if isinstance(index, ast.Slice) and is_whole(scope, n.value, index):
         return scope.expr(n.value)
-    value = scope.expr(n.value)
+    value = elements(scope, n.value, indexed=True)
     key = plain(index)
     if (
         isinstance(value, ast.Tuple)

@@ -1,4 +1,4 @@
-"""Functions that are handed on rather than called."""
+"""Functions and classes of layers that are handed on rather than called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ast
 
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import UNKNOWN, VARIES, Demand, ask
+from portwright.codegen.idioms.activations import KNOWN
+from portwright.codegen.quote import quote
+from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 
 def function_value(scope: Scope, fid: str) -> ast.expr:
@@ -19,3 +22,17 @@ def as_value(scope: Scope, fid: str) -> list[Demand]:
     free = [q for q in function.parameters if q in function.trace.params]
     varies = [d for q in free for d in (Demand("arg", fid, q, VARIES), Demand("origin", fid, q, UNKNOWN))]
     return [Demand("call", fid), *varies]
+
+
+def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:
+    """`nn.ReLU`, `nn.LayerNorm`: a class of layers that is handed on as a value: MLX's that stands for it."""
+    if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
+        return None
+    return layer_title_of(node.attr) if ref.name == "torch.nn" else None
+
+
+def layer_title_of(name: str) -> ast.expr | None:
+    """MLX's class for one of torch.nn's, None where there is none."""
+    named = {text.removesuffix("()") for _, text, _ in KNOWN} | {"nn.Identity"}
+    title = CONSTRUCTORS[name].layer if name in CONSTRUCTORS else f"nn.{name}"
+    return quote(title) if title in named or (name in CONSTRUCTORS and title.startswith("nn.")) else None

@@ -84,6 +84,11 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
         nodes={str(k): variants.seen(variant, k, s) for k, s in sorted(seen.nodes.items())},
         globals=refs,
         defaults={k: p.default for k, p in parameters.items() if p.default is not p.empty and jsonable(p.default)},
+        default_refs={
+            k: global_ref(p.default, recorder, variants)
+            for k, p in parameters.items()
+            if callable(p.default) and p.default is not p.empty
+        },
         default_dtypes={
             k: str(p.default).removeprefix("torch.")
             for k, p in parameters.items()

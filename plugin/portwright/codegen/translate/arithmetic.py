@@ -121,7 +121,7 @@ template("clamp_max", "input max", "mx.minimum(input, max)", E)
 @row("to type", "input dtype=None other=None", E)
 def cast(op: Operation) -> ast.expr:
     """`x.to(dtype)`, `x.to(device)`, `x.to(other)` and any two of them."""
-    from portwright.codegen.emit.names import dtype
+    from portwright.codegen.emit.globals import dtype
 
     for name in ("dtype", "other"):
         if name not in op.raw:
