@@ -140,13 +140,12 @@ def ported(model: Any, state: dict[str, Any], mapping: dict[str, Any]) -> list[t
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    general = {re.sub(r"\.\d+", ".#", k): v for k, v in mapping.items()}
     renames = {}
     for key, entry in mapping.items():
         renames[key] = entry["from"][0]
     out = []
     for key, _ in tree_flatten(model.parameters()):
-        entry = mapping.get(key) or general.get(re.sub(r"\.\d+", ".#", key))
+        entry = mapping.get(key) or alike(mapping, key)
         if entry is None and key in state:  # a parameter that only this config has (a bias): under its own name
             entry = {"from": [key], "ops": []}
             mapping = {**mapping, key: entry}
@@ -160,12 +159,22 @@ def ported(model: Any, state: dict[str, Any], mapping: dict[str, Any]) -> list[t
     return out
 
 
+def alike(mapping: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """The entry of a parameter that differs from this one in numbers only, and in as few as can be."""
+    import re
+
+    shape, numbers = re.sub(r"\d+", "#", key), re.findall(r"\d+", key)
+    same = [k for k in mapping if re.sub(r"\d+", "#", k) == shape]
+    differing = {k: sum(a != b for a, b in zip(re.findall(r"\d+", k), numbers, strict=True)) for k in same}
+    return mapping[min(same, key=lambda k: (differing[k], k))] if same else None
+
+
 def renumbered(source: str, key: str) -> str:
     """The reference name of a layer that the first config has not, by the numbers in its port name."""
     import re
 
-    numbers = iter(re.findall(r"\.(\d+)", key))
-    return re.sub(r"\.\d+", lambda m: f".{next(numbers)}", source)
+    numbers = iter(re.findall(r"\d+", key))
+    return re.sub(r"\d+", lambda m: next(numbers), source)
 
 
 def flatten(value: Any) -> list[Any]:

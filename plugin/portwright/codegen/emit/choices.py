@@ -106,7 +106,7 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
     text = ast.unparse(source)
     config = over_config(scope, node)
     if config is not None and seen.const:
-        test = ast.Compare(config, [ast.Eq()], [literal(seen.consts[0])])
+        test = ast.Compare(config, [ast.Is() if seen.consts[0] is None else ast.Eq()], [literal(seen.consts[0])])
         return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
     if config is not None and seen.consts and not seen.mixed:
         test = ast.Compare(config, [ast.In()], [literal(tuple(seen.consts))])

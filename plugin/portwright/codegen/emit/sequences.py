@@ -25,7 +25,7 @@ def is_own(program: Program, cls: str) -> bool:
 
 def is_named(program: Program, module: ModuleTrace) -> bool:
     """Whether a module is torch's Sequential with names for its layers."""
-    counted = module.children == tuple(map(str, range(len(module.children))))
+    counted = all(child.isdigit() for child in module.children)  # a layer that stands in two places is listed once
     return program.torch_base(module.cls) == "Sequential" and program.is_torch(module.cls) and not counted
 
 
@@ -55,7 +55,7 @@ def elements(scope: Scope, node: ast.expr, indexed: bool = False) -> ast.expr:
 
 def place(program: Program, module: ModuleTrace, child: str) -> str:
     """Where the port has a submodule of a class derived from a sequence."""
-    return f"layers.{module.children.index(child)}"
+    return f"layers.{child if child.isdigit() else module.children.index(child)}"
 
 
 def layer_by_name(scope: Scope, node: ast.Attribute, classes: Iterable[str]) -> ast.expr | None:

@@ -79,12 +79,17 @@ class Squeeze(nn.Module):
     def __init__(self, width, reduction):
         super().__init__()
         act = nn.LeakyReLU(0.1)
-        raise NotImplementedError(
-            "self.net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, width // reduction, 1), act, nn.Conv2d(width // reduction, width, 1), act, nn.Hardsigmoid())"
-        )
+        self.net = [
+            lambda x: mx.mean(x, axis=(1, 2), keepdims=True),
+            nn.Conv2d(width, width // reduction, 1),
+            act,
+            nn.Conv2d(width // reduction, width, 1),
+            act,
+            HardSigmoid(),
+        ]
 
     def __call__(self, x):
-        return x * sequential(self.net.values(), x)
+        return x * sequential(self.net, x)
 
 
 class Model(nn.Module):
