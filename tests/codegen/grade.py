@@ -135,7 +135,6 @@ def layout(model: Any, inputs: dict[str, Any], kwargs: dict[str, Any]) -> dict[s
 
 def ported(model: Any, state: dict[str, Any], mapping: dict[str, Any]) -> list[tuple[str, Any]]:
     """The reference's weights under the port's names; layouts by the portmap's rule for each name's kind."""
-    import re
 
     import mlx.core as mx
     from mlx.utils import tree_flatten
