@@ -6,10 +6,7 @@ import ast
 
 from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
-from portwright.codegen.emit.construct import opened, torch_arguments
-
-
-from portwright.codegen.emit.construct import container, torch_arguments
+from portwright.codegen.emit.construct import container, opened, torch_arguments
 from portwright.codegen.emit.initial import only_draws
 from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
