@@ -22,6 +22,48 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "asin arcsin": ("torch.asin(torch.tanh(x))", {"x": (3, 4)}),
     "acos arccos": ("torch.acos(torch.tanh(x))", {"x": (3, 4)}),
     "atan arctan": ("torch.atan(x)", {"x": (3, 4)}),
+    "element_size": ("x * x.element_size()", {"x": (3, 4)}),
+    "sinc": ("torch.sinc(torch.cat([x, x * 0]))", {"x": (3, 4)}),
+    "kaiser_window": ("x * torch.kaiser_window(7, beta=4.5, periodic=False)", {"x": (3, 7)}),
+    "kaiser_window periodic": ("x * torch.kaiser_window(8)", {"x": (3, 8)}),
+    "hann_window": ("x * torch.hann_window(7) + torch.hann_window(7, periodic=False)", {"x": (3, 7)}),
+    "hamming_window": ("x * torch.hamming_window(7)", {"x": (3, 7)}),
+    "stft": (
+        "torch.view_as_real(torch.stft(x, 8, 3, window=torch.hann_window(6), win_length=6, return_complex=True))",
+        {"x": (2, 40)},
+    ),
+    "stft plain": (
+        "torch.stft(x, 8, window=p, center=False, normalized=True, onesided=False, return_complex=True).abs()",
+        {"x": (2, 40), "p": (8,)},
+    ),
+    "cumsum_": ("x.clone().cumsum_(1)", {"x": (3, 4)}),
+    "linalg_qr": ("torch.linalg.qr(x)[0] @ torch.linalg.qr(x)[1] + torch.linalg.qr(x)[0].sum()", {"x": (5, 3)}),
+    "diag_embed": ("torch.diag_embed(x)", {"x": (2, 3)}),
+    "conv_transpose1d bias": (
+        "F.conv_transpose1d(x, y, p, stride=2, padding=1, output_padding=1)",
+        {"x": (2, 3, 9), "y": (3, 4, 4), "p": (4,)},
+    ),
+    "conv_transpose1d groups": (
+        "F.conv_transpose1d(x, y, stride=2, padding=1, groups=4)",
+        {"x": (2, 4, 9), "y": (4, 1, 5)},
+    ),
+    "conv_transpose2d groups": (
+        "F.conv_transpose2d(x, y, padding=(1, 0), dilation=(1, 2), groups=2)",
+        {"x": (2, 4, 9, 7), "y": (4, 3, 3, 2)},
+    ),
+    "conv_transpose3d stride": (
+        "F.conv_transpose3d(x, y, stride=(1, 2, 1))",
+        {"x": (2, 3, 4, 5, 4), "y": (3, 2, 2, 3, 2)},
+    ),
+    "conv_transpose3d groups": (
+        "F.conv_transpose3d(x, y, stride=(1, 1, 2), groups=3)",
+        {"x": (2, 3, 4, 5, 4), "y": (3, 1, 1, 1, 2)},
+    ),
+    "pad starred": ("F.pad(x, (*tuple(int(n) for n in (1, 2)), 0, 1))", {"x": (2, 3, 4)}),
+    "conv3d groups": (
+        "F.conv3d(x, y, stride=(2, 1, 1), padding=(1, 0, 1), dilation=(1, 2, 1), groups=2)",
+        {"x": (2, 4, 5, 6, 4), "y": (4, 2, 3, 2, 2)},
+    ),
     "atan2 arctan2": ("torch.atan2(x, y)", {"x": (3, 4), "y": (3, 4)}),
     "trunc fix": ("torch.trunc(x * 3)", {"x": (3, 4)}),
     "frac": ("torch.frac(x * 3)", {"x": (3, 4)}),

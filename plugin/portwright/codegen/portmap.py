@@ -177,6 +177,13 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if not forward or work.is_replaced(module.cls):
         return {**entry, "args": [{"name": first_argument(program, module, forward)}], "out": [{}]}
     done = work.finished(forward)
+    if remembers(work, module):
+        return {
+            **entry,
+            "isolate": False,
+            "why": "it remembers what it was given before",
+            "out": outputs(work, forward),
+        }
     if done is None or forward not in work.facts.called:
         return {**entry, "isolate": False, "why": "the port does not call it as a module"}
     trace = program.functions[forward].trace
@@ -218,6 +225,12 @@ def sequence_entry(work: Work, module: ModuleTrace) -> Entry:
         return {"ref": module.path, "isolate": False, "flow": False, "why": why, "out": [{}]}
     given, gave = [orders((3, 4, 5)) if last else {} for last in layouts]
     return {"ref": module.path, "args": [{"name": "input", **given}], "out": [gave]}
+
+
+def remembers(work: Work, module: ModuleTrace) -> bool:
+    """Whether a module, or one inside it, sets attributes of its own as it runs, and reads them: a call is not all."""
+    inside = [m for m in work.program.modules.values() if m.path == module.path or m.path.startswith(f"{module.path}.")]
+    return bool(module.path) and any(work.program.sets_itself(cls) for cls in {m.cls for m in inside})
 
 
 def picked_freely(function: Function) -> str:

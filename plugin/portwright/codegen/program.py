@@ -169,6 +169,22 @@ class Program:
                     found.setdefault(n.attr, set()).add(f.trace.owner)  # type: ignore[attr-defined]
         return {attr: frozenset(owners) for attr, owners in found.items()}
 
+    @functools.cache  # noqa: B019  (a program lives as long as its worker)
+    def sets_itself(self, cls: str) -> bool:
+        """Whether methods of a class were seen to set attributes that are read, beside its constructor."""
+        lineage = self.lineage(cls)
+        own = [f for f in self.functions.values() if f.trace.owner in lineage and f.trace.entered]
+        stores: set[str] = set()
+        loads: set[str] = set()
+        for f in own:
+            for n in f.nodes:
+                targets = n.targets if isinstance(n, ast.Assign) and f.seen(n.value).n else []
+                if f.trace.name != "__init__":
+                    stores |= {t.attr for t in targets if isinstance(t, ast.Attribute) and is_own(f, t)}
+                if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load) and is_own(f, n):
+                    loads.add(n.attr)
+        return bool(stores & loads)
+
     @functools.cached_property
     def stored_attributes(self) -> frozenset[str]:
         """Attribute names that reached code assigns anywhere; any other is a constant of its class."""
@@ -222,6 +238,11 @@ class Program:
 
     def init_of(self, cls: str) -> str:
         return self.method(cls, "__init__")
+
+
+def is_own(function: Function, node: ast.Attribute) -> bool:
+    """`self.x`."""
+    return isinstance(node.value, ast.Name) and [node.value.id] == function.parameters[:1]
 
 
 def reads_own_state(function: Function) -> bool:

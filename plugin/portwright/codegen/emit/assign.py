@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from portwright.codegen.emit.computed import formatted, write_computed
 from portwright.codegen.emit.configs import config_keys, field_of
+from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
@@ -14,6 +15,7 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.sequences import elements, form, is_own
 from portwright.codegen.emit.subscript import shape_of, subscript_slice, tensor_index
 from portwright.codegen.holes import HoleError
+from portwright.codegen.layout import to_first
 from portwright.codegen.quote import is_none, quote
 from portwright.codegen.runtime.rope import rotated
 
@@ -49,18 +51,19 @@ def assign(scope: Scope, targets: list[ast.expr], value: ast.expr) -> list[ast.s
 def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast.expr) -> list[ast.stmt]:
     """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
     out: list[ast.stmt] = []
+    place = None
     if isinstance(t.value, ast.Name) and t.value.id == scope.self_name and "module" in scope.kinds(value):
         made = quote("setattr(x, key, value)", x=scope.expr(t.value), key=scope.expr(t.slice), value=translated)
         return [ast.Expr(made)]  # a dict of modules that its class fills
     if scope.is_tensor(t.value):
-        if scope.is_last(t.value):
-            raise HoleError("an item of a channels-last value is assigned")
         if not isinstance(t.value, (ast.Name, ast.Attribute)):
             raise HoleError("an item of a view is assigned")
-        if "tensor" in scope.kinds(value) and scope.is_last(value):
-            raise HoleError("a channels-last value is assigned to an item")
+        if scope.is_last(t.value):
+            place, translated = last_item(scope, t, value, translated)
+        elif "tensor" in scope.kinds(value) and scope.is_last(value):
+            translated = to_first(translated, scope.rank(value) or 0)
         out = own_copy(scope, t.value)
-    return [*out, ast.Assign([target(scope, t)], translated)]
+    return [*out, ast.Assign([place or target(scope, t)], translated)]
 
 
 def own_copy(scope: Scope, base: ast.expr) -> list[ast.stmt]:

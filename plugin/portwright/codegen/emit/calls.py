@@ -99,8 +99,9 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return cache_call(scope, n, callee)
     if callee.name in UNMOVED and isinstance(n.func, ast.Attribute) and scope.kinds(n.func.value) == {"module"}:
         return scope.expr(n.func.value)  # a module on another device or in another dtype is the module
-    if callee.torch and callee.name == "modules" and isinstance(n.func, ast.Attribute) and not n.args:
-        return ast.Call(ast.Attribute(scope.expr(n.func.value), "modules", ast.Load()), [], [])
+    walks = callee.name == "modules" or (callee.name == "named_modules" and is_unnamed(scope, n))
+    if callee.torch and walks and isinstance(n.func, ast.Attribute) and not n.args:
+        return ast.Call(ast.Attribute(scope.expr(n.func.value), callee.name, ast.Load()), [], [])
     if callee.torch and callee.name in DICT_VIEWS and callee.module.endswith("container") and not n.args:
         return dict_view(scope, cast(ast.Attribute, n.func).value, callee.name)
     if callee.torch and callee.name == "forward" and is_base_forward(scope, n):
@@ -160,6 +161,15 @@ def dict_view(scope: Scope, holder: ast.expr, view: str) -> ast.expr:
         raise HoleError(f"the {view} of modules of several kinds")
     text = f"x.children().{view}()" if own else f"x.{view}()"
     return ask(quote(text, x=scope.expr(holder)), *[Demand("live", cls, "{}") for cls in own])
+
+
+def is_unnamed(scope: Scope, n: ast.Call) -> bool:
+    """Whether a loop over named modules leaves their names unread: those of the port may be others."""
+    loop = scope.function.parents.get(n)
+    target = loop.target if isinstance(loop, ast.For) else None
+    if not (isinstance(target, ast.Tuple) and isinstance(name := target.elts[0], ast.Name)):
+        return False
+    return not any(isinstance(x, ast.Name) and x.id == name.id and x is not name for x in ast.walk(scope.tree))
 
 
 def local_functions(scope: Scope) -> set[str]:

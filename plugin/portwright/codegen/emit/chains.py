@@ -11,7 +11,7 @@ from portwright.codegen.emit.sequences import form, is_named, is_own
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
-from portwright.codegen.quote import loads, quote
+from portwright.codegen.quote import loads, plain, quote
 from portwright.codegen.trace import ModuleTrace, Seen
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 from portwright.codegen.translate.layers import FUNCTIONS, LAYER_CALLS, NAMED_LENGTHS, layer_title
@@ -33,8 +33,9 @@ def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
     """A Sequential is a list in MLX, applied in order. `other`: some instances have an Identity in its place."""
     demands: list[Demand] = []
     program = scope.program
-    paths = [p for p in scope.seen(n.func).paths if is_list(scope, scope.program.modules[p])]
-    layouts = {chain_layouts(scope, path, demands) for path in paths}
+    whole, part = part_of(n.func)
+    paths = [p for p in scope.seen(whole).paths if is_list(scope, scope.program.modules[p])]
+    layouts = {chain_layouts(scope, path, demands, part) for path in paths}
     layouts = {both for both in layouts if both[0] is not None}
     if len(layouts) > 1:
         raise HoleError("Sequentials of layers of both layouts share a call")
@@ -46,10 +47,10 @@ def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
         raise HoleError("a Sequential whose input has no fixed rank")
     if entered != last:
         x = to_last(x, rank or 0) if entered else to_first(x, rank or 0)
-    held = form(scope, n.func)
-    if held and other:
-        raise HoleError("a Sequential with names or of an own class, or an Identity in its place")
-    inner = [layer for p in paths for layer in layers_of(scope, p)]
+    held = form(scope, whole)
+    if held and (other or whole is not n.func):
+        raise HoleError("a Sequential with names or of an own class, or an Identity or a part in its place")
+    inner = [layer for p in paths for layer in layers_of(scope, p)[part]]
     nests = any(is_list(scope, layer) and not is_own(program, layer.cls) for layer in inner)
     if nests and any(is_named(program, layer) for layer in inner):
         raise HoleError("a Sequential with names in another")
@@ -66,14 +67,27 @@ def sequential(scope: Scope, n: ast.Call, other: bool = False) -> ast.expr:
     return to_last(out, out_rank or 0) if out_last else to_first(out, out_rank or 0)
 
 
-def chain_layouts(scope: Scope, path: str, demands: list[Demand]) -> tuple[bool | None, bool | None]:
-    """Whether one Sequential takes, and whether it gives, channels-last values; None where it takes both.
+def part_of(f: ast.expr) -> tuple[ast.expr, slice]:
+    """`layers[a:b]` as the Sequential that it is a part of, and which part; any other expression as the whole."""
+    if not (isinstance(f, ast.Subscript) and isinstance(f.slice, ast.Slice)):
+        return f, slice(None)
+    bounds = [plain(x) if x is not None else None for x in (f.slice.lower, f.slice.upper, f.slice.step)]
+    given = (f.slice.lower, f.slice.upper, f.slice.step)
+    if any(x is not None and not isinstance(b, int) for x, b in zip(given, bounds, strict=True)):
+        raise HoleError("a part of a Sequential by bounds that are not literal")
+    return f.value, slice(*bounds)
+
+
+def chain_layouts(
+    scope: Scope, path: str, demands: list[Demand], part: slice = slice(None)
+) -> tuple[bool | None, bool | None]:
+    """Whether a Sequential, or a part, takes, and whether it gives, channels-last values; None where it takes both.
 
     Raises HoleError for layers that cannot follow each other as they are.
     """
     entered: bool | None = None
     state: bool | None = None
-    for layer in layers_of(scope, path):
+    for layer in layers_of(scope, path)[part]:
         both = layer_layouts(scope, layer, demands)
         if both is None:
             continue

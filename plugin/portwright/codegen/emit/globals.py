@@ -7,7 +7,7 @@ import builtins
 import sys
 
 from portwright.codegen.emit.scope import DTYPES, Scope
-from portwright.codegen.emit.values import function_value, layer_title_of
+from portwright.codegen.emit.values import function_value, layer_title_of, tensors
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import literal, quote
@@ -54,6 +54,8 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
         made = {k: c for k, c in ref.value.items() if scope.program.instances.get(c)}
         names = [ask(ast.Name(scope.work.class_title(c), ast.Load()), Demand("class", c)) for c in made.values()]
         return ast.Dict([literal(k) for k in made], list(names))
+    if ref.sort == "tensor":
+        return tensors(ref.value)
     if ref.sort == "table":
         entered = {
             k: f

@@ -48,7 +48,8 @@ def bias_demands(scope: Scope, node: ast.Attribute) -> list[Demand]:
 def is_layer_setting(scope: Scope, classes: Iterable[str], attr: str) -> bool:
     """Whether an attribute of rewritten classes is one that their torch base keeps, and MLX's layer does not."""
     bases = {scope.program.torch_base(c) for c in classes}
-    return bool(bases) and "Module" not in bases and "" not in bases and attr not in scope.program.stored_attributes
+    stored = any(scope.program.may_store(c, attr) for c in classes)
+    return bool(bases) and "Module" not in bases and "" not in bases and not stored
 
 
 LAYER_ATTRIBUTES = {

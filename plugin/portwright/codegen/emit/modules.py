@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.emit.chains import sequential
+from portwright.codegen.emit.chains import part_of, sequential
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
@@ -43,6 +43,8 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     bases = {scope.program.torch_base(c.cls) for c in callees}
     if bases <= TRANSPARENT:
         return scope.expr(n.args[0])
+    if bases == {"Sequential"} and part_of(n.func)[0] is not n.func:
+        return sequential(scope, n)
     function = function_of(scope.work.activations, scope.program, scope.seen(n.func).paths)
     if function is not None and len(n.args) == 1:
         out = ast.Call(carried(quote(function), function), [scope.expr(n.args[0])], [])

@@ -73,6 +73,8 @@ def outward(scope: Scope, value: ast.expr) -> ast.expr:
     if scope.is_public and "tensor" in scope.kinds(value) and scope.is_last(value):
         return to_first(translated, scope.rank(value) or 0)
     tags = set(scope.seen(value).element_tags)
+    if scope.is_public and "dict" in scope.kinds(value) and tags & {"cl", "mixed"}:
+        raise HoleError("a channels-last value inside a dict that is returned")
     if scope.is_public and "cl" in tags:
         if tags != {"cl"}:
             raise HoleError("a returned list of values in both layouts")

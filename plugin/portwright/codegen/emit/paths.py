@@ -52,10 +52,13 @@ def submodule(scope: Scope, n: ast.Call) -> ast.expr | None:
 
 
 def first_parameter(scope: Scope, node: ast.expr) -> ast.expr | None:
-    """`next(module.parameters())`, also through `iter`, or a module whose dtype is asked: its first parameter."""
+    """`next(module.parameters())`, also through `iter` or in front of a chain: the module's first parameter.
+
+    A module whose dtype is asked says that of the same.
+    """
     if scope.kinds(node) == {"module"}:
         node = ast.Call(ast.Attribute(node, "parameters", ast.Load()), [], [])
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("next", "iter"):
+    while isinstance(node, ast.Call) and ast.unparse(node.func) in ("next", "iter", "chain", "itertools.chain"):
         node = node.args[0]
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "parameters"):
         return None

@@ -34,6 +34,8 @@ SETTINGS = frozenset(
     {"training", "gradient_checkpointing", "is_tracing", "is_scripting", "is_compiling", "is_exporting"}
     | {"is_flash_attention_requested", "is_deepspeed_zero3_enabled", "is_fsdp_managed_module"}
 )
+# Kinds of values that say how and where a library computes, not what: types, devices, diffusers' name of a backend.
+SURROUNDINGS = frozenset({"dtype", "device", "AttentionBackendName"})
 
 
 def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
@@ -170,9 +172,7 @@ def why(scope: Scope, test: ast.expr, value: bool) -> str:
         return "static"
     if scope.kinds(test) <= {"module", "callable", "device"} and scope.kinds(test):
         return "static"
-    if isinstance(test, ast.Compare) and any(
-        scope.kinds(x) & {"dtype", "device"} for x in (test.left, *test.comparators)
-    ):
+    if compares_surroundings(scope, test):
         return "static"
     try:
         translated = scope.expr(test)
@@ -183,6 +183,19 @@ def why(scope: Scope, test: ast.expr, value: bool) -> str:
     if isinstance(translated, ast.Compare) and all(is_literal(x) for x in (translated.left, *translated.comparators)):
         return "static"
     return ""
+
+
+def compares_surroundings(scope: Scope, test: ast.expr) -> bool:
+    """A comparison of types, devices or the like, or a call of a function that is nothing but one."""
+    if isinstance(test, ast.Compare):
+        return any(scope.kinds(x) & SURROUNDINGS for x in (test.left, *test.comparators))
+    callees = scope.seen(test).callees if isinstance(test, ast.Call) else ()
+    if len(callees) != 1 or not callees[0].fid or callees[0].sort not in ("function", "method"):
+        return False
+    inner = scope.work.scope(callees[0].fid)
+    body = [s for s in inner.tree.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+    only = body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None
+    return isinstance(only, ast.Compare) and compares_surroundings(inner, only)
 
 
 def is_signature(scope: Scope, node: ast.expr) -> bool:

@@ -7,6 +7,7 @@ from typing import cast
 
 from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
 from portwright.codegen.emit.effects import DROPPED, expression_statement
+from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.loops import counted, emptied
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide
@@ -54,9 +55,20 @@ def assertion(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 
 @statement(ast.Delete)
 def delete(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
-    if all(isinstance(t, ast.Name) for t in cast(ast.Delete, node).targets):
+    targets = cast(ast.Delete, node).targets
+    if all(isinstance(t, ast.Name) or is_set_next(scope, node, t) for t in targets):
         return []
     raise HoleError("deletes an item or attribute")
+
+
+def is_set_next(scope: Scope, node: ast.stmt, t: ast.expr) -> bool:
+    """Whether the statement after a deletion assigns what was deleted."""
+    holder = scope.function.parents.get(node)
+    for body in (getattr(holder, name, None) for name in ("body", "orelse", "finalbody")):
+        if isinstance(body, list) and node in body[:-1]:
+            after = body[body.index(node) + 1]
+            return isinstance(after, ast.Assign) and ast.unparse(t) in [ast.unparse(x) for x in after.targets]
+    return False
 
 
 @statement(ast.Continue, ast.Break)
@@ -101,8 +113,11 @@ def augmented(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
             else [ast.Assign([ast.Name(t.id, ast.Store())], ast.BinOp(left, n.op, right))]
         )
     if isinstance(t, ast.Subscript):
-        if scope.is_tensor(t.value) and (scope.is_last(t.value) or not isinstance(t.value, (ast.Name, ast.Attribute))):
-            raise HoleError("an item of a view, or of a channels-last value, is changed in place")
+        if scope.is_tensor(t.value) and not isinstance(t.value, (ast.Name, ast.Attribute)):
+            raise HoleError("an item of a view is changed in place")
+        if scope.is_tensor(t.value) and scope.is_last(t.value):
+            place, right = last_item(scope, t, n.value, scope.expr(n.value))
+            return [*own_copy(scope, t.value), ast.AugAssign(place, n.op, right)]
         if "bool" in scope.seen(t.slice).dtypes and "tensor" in scope.kinds(t.slice):
             return masked_change(scope, n, t)
         own = own_copy(scope, t.value) if scope.is_tensor(t.value) else []

@@ -170,6 +170,14 @@ def picks_positions(scope: Scope, parts: list[ast.expr]) -> bool:
     return len(parts) > 2 and all(whole) and all(others)
 
 
+def unfolded(parts: list[ast.expr], rank: int) -> list[ast.expr]:
+    """An index of slices with `...` written out, one slice for each axis that it stands for."""
+    dots = [i for i, p in enumerate(parts) if isinstance(p, ast.Constant) and p.value is ...]
+    if len(dots) != 1 or any(isinstance(p, ast.Constant) and p.value is None for p in parts):
+        return parts
+    return [*parts[: dots[0]], *(ast.Slice() for _ in range(rank - len(parts) + 1)), *parts[dots[0] + 1 :]]
+
+
 def moved_slices(scope: Scope, parts: list[ast.expr], rank: int) -> ast.expr:
     """Slices of a channels-first value, for the same value held channels-last."""
     moved = [subscript_slice(scope, p) for p in parts] + [ast.Slice() for _ in range(rank - len(parts))]
@@ -224,7 +232,7 @@ def tensor_item(scope: Scope, n: ast.Subscript) -> ast.expr:
     out_rank = scope.rank(n)
     if rank is None or out_rank is None:
         raise HoleError("a slice of a channels-last value of several ranks")
-    parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
+    parts = unfolded(n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice], rank)
     if last and out_last and all(isinstance(p, ast.Slice) for p in parts):
         return ast.Subscript(x, moved_slices(scope, parts, rank), ast.Load())
     if last and out_last and picks_positions(scope, parts):

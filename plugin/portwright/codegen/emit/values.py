@@ -1,13 +1,14 @@
-"""Functions and classes of layers that are handed on rather than called."""
+"""Functions and classes of layers that are handed on rather than called, and tensors that a Python module holds."""
 
 from __future__ import annotations
 
 import ast
+from typing import Any
 
-from portwright.codegen.emit.scope import Scope
+from portwright.codegen.emit.scope import DTYPES, Scope
 from portwright.codegen.facts.record import UNKNOWN, VARIES, Demand, ask
 from portwright.codegen.idioms.activations import KNOWN
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import literal, quote
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 
@@ -22,6 +23,14 @@ def as_value(scope: Scope, fid: str) -> list[Demand]:
     free = [q for q in function.parameters if q in function.trace.params]
     varies = [d for q in free for d in (Demand("arg", fid, q, VARIES), Demand("origin", fid, q, UNKNOWN))]
     return [Demand("call", fid), *varies]
+
+
+def tensors(value: dict[str, list[Any]] | list[Any]) -> ast.expr:
+    """A small tensor that a Python module holds, as its type's name and its numbers; or a dict of such."""
+    if isinstance(value, dict):
+        return ast.Dict([literal(k) for k in value], [tensors(v) for v in value.values()])
+    kind, numbers = value
+    return quote("mx.array(x, dtype=d)", x=literal(numbers), d=quote(f"mx.{DTYPES.get(kind, kind)}"))
 
 
 def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
@@ -29,9 +30,23 @@ def solve(program: Program, proofs: Proofs) -> Work:
             work.translate(root)
         grown = merged(program, facts, work)
         if grown == facts:
+            work.facts = dataclasses.replace(facts, called=still_called(work, roots))
             return work
         facts = grown
     raise PortError(Problem(trace.reference, f"its facts did not settle in {PASSES} passes"), ExitCode.HOLES)
+
+
+def still_called(work: Work, roots: list[str]) -> frozenset[str]:
+    """What is called, without the plain functions that only an earlier pass called, which knew less."""
+    reached: set[str] = set()
+    pending = [*roots, *(f for f in work.facts.called if work.is_in_class(f))]
+    while pending:
+        fid = pending.pop()
+        if fid in reached or fid not in work.done:
+            continue
+        reached.add(fid)
+        pending += [d.a for d in work.done[fid].demands if d.kind == "call"]
+    return frozenset(f for f in work.facts.called if f in reached or work.is_in_class(f))
 
 
 def merged(program: Program, facts: Facts, work: Work) -> Facts:

@@ -49,6 +49,12 @@ class Reached:
         return {number(n.func): number(n) for n in ast.walk(self.tree) if isinstance(n, ast.Call)}
 
     @functools.cached_property
+    def ranked(self) -> frozenset[int]:
+        """Numbers of expressions whose rank it asks: `x.ndim`, `x.dim()`."""
+        asked = (n for n in ast.walk(self.tree) if isinstance(n, ast.Attribute) and n.attr in ("ndim", "dim"))
+        return frozenset(number(n.value) for n in asked)
+
+    @functools.cached_property
     def changed_names(self) -> dict[int, str]:
         """Number of a call `x.op_()` that is a statement -> x, which the port binds to the result."""
         out: dict[int, str] = {}

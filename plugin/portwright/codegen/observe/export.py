@@ -26,6 +26,16 @@ from portwright.codegen.trace import ClassTrace, FunctionTrace, GlobalRef, Model
 PLAIN = (bool, int, float, str, type(None))
 
 
+FEW = 64  # numbers of a tensor that a port writes out
+
+
+def tensor_value(value: Any) -> list[Any] | None:
+    """A small tensor as its type's name and its numbers."""
+    if not isinstance(value, torch.Tensor) or value.numel() > FEW or value.is_complex():
+        return None
+    return [str(value.dtype).removeprefix("torch."), value.tolist()]
+
+
 def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
     """What a global name stands for."""
     if isinstance(value, types.ModuleType):
@@ -36,6 +46,9 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
         return GlobalRef("const", type(value).__name__, value)
     if type(value) is dict and value and all(isinstance(k, str) and isinstance(v, type) for k, v in value.items()):
         return GlobalRef("classes", value={k: class_key(c) for k, c in value.items()})
+    numbers = {k: tensor_value(v) for k, v in value.items()} if type(value) is dict else tensor_value(value)
+    if numbers and (not isinstance(numbers, dict) or all(numbers.values())):
+        return GlobalRef("tensor", value=numbers)
     functions = {k: python_function(v) for k, v in value.items() if callable(v)} if type(value) is dict else {}
     if functions and len(functions) == len(value) and all(isinstance(k, str) for k in functions):
         return GlobalRef("table", value={k: function_key(f) for k, f in functions.items() if f is not None})
@@ -144,7 +157,12 @@ def constants_of(cls: type) -> dict[str, Any]:
         return {}
     own = [c for c in reversed(cls.__mro__) if not c.__module__.startswith("torch.") and c is not object]
     held = {name: value for c in own for name, value in vars(c).items() if not name.startswith("__")}
-    return {name: value for name, value in held.items() if isinstance(value, (bool, int, float, str))}
+    return {
+        name: value
+        for name, value in held.items()
+        if isinstance(value, (bool, int, float, str))
+        or (type(value) is list and all(isinstance(x, (bool, int, float, str)) for x in value))
+    }
 
 
 def all_classes(recorder: Recorder, models: Sequence[torch.nn.Module]) -> dict[str, ClassTrace]:

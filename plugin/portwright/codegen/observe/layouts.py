@@ -126,12 +126,28 @@ def inherit(part: Any, inputs: tuple[Any, ...]) -> None:
         setattr(part, MADE_BY, getattr(whole, MADE_BY))
 
 
+HELD = "_portwright_held"  # buffers that a checkpoint holds: they keep the reference's layout, as parameters do
+
+
+def register(function: Any, args: tuple[Any, ...], kwargs: Any) -> None:
+    """Mark what `register_buffer` takes to be saved."""
+    persistent = args[2] if len(args) > 2 else kwargs.get("persistent", True)
+    if getattr(function, "__name__", "") != "register_buffer" or not persistent:
+        return
+    for tensor in tensors_in((*args, *kwargs.values())):
+        setattr(tensor, HELD, True)
+        for mark in (MADE_BY, TAG):
+            if hasattr(tensor, mark):
+                delattr(tensor, mark)
+
+
 def behind(function: Any, inputs: tuple[Any, ...], result: Any) -> set[tuple[str, int]]:
     """The makers of a function's inputs, where it keeps the layout and its result is held channels-last."""
     name = getattr(function, "__name__", "")
     result = parts(function, result)[0]
     if not isinstance(result, torch.Tensor) or getattr(result, TAG, "") != "cl" or name in RESHAPING | KEEPING:
         return set()
+    inputs = inputs[:1] if name in CONVOLUTIONS else inputs  # its weight has a layout of its own
     made = [t for t in tensors_in(inputs) if t.ndim == result.ndim and not getattr(t, TAG, "") and not hasattr(t, LAST)]
     makers = {getattr(t, MADE_BY, None) for t in made}
     return {m for m in makers if m is not None and m[1] >= 0}
@@ -158,6 +174,15 @@ def untagged(value: Any) -> Any:
     return value
 
 
+def stored(whole: Any, value: Any) -> set[tuple[str, int]]:
+    """The maker of the one of two that is not held channels-last, where the other is: an item is held as the whole."""
+    if not isinstance(value, torch.Tensor) or value.ndim != whole.ndim:
+        return set()
+    pair = [t for t in (whole, value) if not getattr(t, TAG, "") and not hasattr(t, LAST)]
+    maker = getattr(pair[0], MADE_BY, None) if len(pair) == 1 else None
+    return {maker} if maker is not None else set()
+
+
 class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no types here
     """Tag results as torch functions run.
 
@@ -175,6 +200,9 @@ class TagLayouts(TorchFunctionMode):  # type: ignore[misc]  # torch ships no typ
         convolution = name in CONVOLUTIONS
         inputs = tensors_in((*args, *(kwargs or {}).values()))
         keep_last(name, args, inputs, result)
+        if name == "__setitem__":
+            self.wanted |= stored(args[0], args[2])
+            return result
         if not convolution and name in RESHAPING:
             return result
         if name in KEEPING:

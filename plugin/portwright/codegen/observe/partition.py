@@ -1,10 +1,11 @@
 """Which uses of a function may share one text: contexts that conflict are kept apart, all others stay together.
 
-A context conflicts with another where one expression is channels-last in one of them only, or where one call runs
-different code. Methods are kept apart by splitting the instances of their class, so that `module(x)` finds its own
-text; plain functions, and methods that one instance uses in two ways, by where they are called. A split is carried to
-the callers until each call site reaches one variant. Where a single call reaches several, nothing can tell them apart
-before run time: they are put together again, and the conflict stays for the generator to name.
+A context conflicts with another where one expression is channels-last in one of them only, where one call runs
+different code, or where a value whose rank the code asks has another, among channels-last ones. Methods are kept apart
+by splitting the instances of their class, so that `module(x)` finds its own text; plain functions, and methods that one
+instance uses in two ways, by where they are called. A split is carried to the callers until each call site reaches one
+variant. Where a single call reaches several, nothing can tell them apart before run time: they are put together again,
+and the conflict stays for the generator to name.
 """
 
 from __future__ import annotations
@@ -253,14 +254,17 @@ def functions_as_values(c: Context) -> set[str]:
 
 
 def summary(c: Context) -> Summary:
-    """What must be one thing in a text: the layout of each expression, the code that each call runs."""
+    """What must be one thing in a text: the layout of each expression, a rank that is asked, the code of each call."""
     out: Summary = {}
+    lasts = any("cl" in s.tags for s in c.nodes.values())
     for name, s in [*c.params.items(), *c.nodes.items()]:
         if len(s.tags) == 1:
             out["layout", name] = next(iter(s.tags))
         for place, tag in enumerate(s.element_tags or ()):
             if tag not in ("-", "mixed"):
                 out["layout", name, place] = tag
+        if lasts and name in c.reached.ranked and len(s.ranks) == 1:
+            out["rank", name] = next(iter(s.ranks))
         if s.callees and name in c.reached.calls:
             out["callee", name] = dispatch(s)
     return out

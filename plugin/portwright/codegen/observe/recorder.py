@@ -205,6 +205,7 @@ class Recorder:
         if outer:
             args, kwargs = tuple(map(layouts.untagged, args)), {k: layouts.untagged(v) for k, v in kwargs.items()}
         result = self.from_site(site, function, *args, **kwargs)
+        layouts.register(function, args, kwargs)
         if outer:
             result = layouts.untagged(result)
         if isinstance(function, torch.nn.Module) and here.reached.fid != self.entry:
@@ -312,7 +313,7 @@ class Recorder:
         """Remember which expression made a tensor, and tag it when an earlier round asked for that."""
         if not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter) or value.ndim not in (3, 4, 5):
             return
-        if hasattr(value, layouts.MADE_BY) or any(value is i for i in inputs):
+        if hasattr(value, layouts.MADE_BY) or hasattr(value, layouts.HELD) or any(value is i for i in inputs):
             return
         key = (here.reached.fid, number)
         setattr(value, layouts.MADE_BY, key)

@@ -37,7 +37,23 @@ def element_layout(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         inner = {element_layout(x) for x in value} - {"-"}
         return "" if inner <= {""} else f"*{inner.pop()}" if len(inner) == 1 else "mixed"
+    if isinstance(value, Mapping) and not is_output(value):
+        return "mixed" if "cl" in leaf_tags(value) else ""
     return "-" if value is None else ""
+
+
+def leaf_tags(value: Any) -> set[str]:
+    """How the tensors in a dict of tensors, or of such dicts, are held; those with too few axes have every layout."""
+    if isinstance(value, torch.Tensor):
+        return {layout_tag(value)} if value.ndim > 2 else set()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return set().union(*map(leaf_tags, inner)) if len(inner) <= MANY_ELEMENTS else {"mixed"}
+
+
+def held_tag(value: Any) -> str:
+    """How a dict's value is held, or all tensors in it; "-" where it holds none."""
+    tags = leaf_tags(value)
+    return tags.pop() if len(tags) == 1 else "mixed" if tags else "-"
 
 
 class Seeing:
@@ -158,10 +174,9 @@ class Seeing:
             self.see_sequence(value)
         elif isinstance(value, Mapping):
             self.kinds.add("dict")
-            if any(isinstance(x, torch.Tensor) for x in value.values()):
-                self.merge_element_tags(
-                    tuple(layout_tag(x) if isinstance(x, torch.Tensor) else "-" for x in value.values())
-                )
+            tags = tuple(map(held_tag, value.values()))
+            if len(tags) <= MANY_ELEMENTS and set(tags) - {"-"}:
+                self.merge_element_tags(tags)
         elif isinstance(value, types.ModuleType):
             self.kinds.add("package")  # of Python, no layer
         elif callable(value):

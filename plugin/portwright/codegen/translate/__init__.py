@@ -17,6 +17,7 @@ def load_rows() -> None:
         reduce,
         scatter,
         shape,
+        signals,
         spectral,
         windows,
     )

@@ -70,7 +70,7 @@ def apply_row(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
 def in_place_row(scope: Scope, n: ast.Call, callee: Callee) -> Row | None:
     """The row of `x.abs_()`, where nothing but the value counts: x is made on the spot, or its name is bound again."""
     found = ROWS.get(callee.name.removesuffix("_")) if callee.torch and callee.name.endswith("_") else None
-    if found is None or found.layout is not Layout.ELEMENTWISE or not isinstance(n.func, ast.Attribute):
+    if found is None or found.layout not in (Layout.ELEMENTWISE, Layout.AXIS) or not isinstance(n.func, ast.Attribute):
         return None
     root: ast.expr = n.func.value
     while isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) and root.func.attr.endswith("_"):

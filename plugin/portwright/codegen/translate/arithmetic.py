@@ -152,6 +152,9 @@ template("zero_", "input", "mx.zeros_like(input)", E)
 template("fill_", "input value", "mx.full(input.shape, value, dtype=input.dtype)", E)
 
 
+template("element_size", "input", "input.dtype.size", Layout.AWARE)
+
+
 @row("is_floating_point", "input")
 def is_floating(op: Operation) -> ast.expr:
     return quote("mx.issubdtype(x.dtype, mx.floating)", x=op["input"])

@@ -40,7 +40,7 @@ def padding_of(op: Operation) -> ast.expr:
         return ask(padded, Demand("snippet", "pad_from_last"))
     rank = op.rank()
     widths: list[ast.expr] = [literal((0, 0)) for _ in range(rank)]
-    given = op["pad"]
+    given = written_out(op)
     count = len(given.elts) if isinstance(given, (ast.Tuple, ast.List)) else 0
     if not count:
         lens = op.scope.seen(op.raw["pad"]).lens
@@ -76,6 +76,23 @@ def padding_of(op: Operation) -> ast.expr:
     return quote("mx.pad(x, w, constant_values=v)", x=op["input"], w=made, v=value)
 
 
+def written_out(op: Operation) -> ast.expr:
+    """The widths; `(*pads, 0, 0)` with each of the pads by itself."""
+    given, raw = op["pad"], op.raw["pad"]
+    if not (isinstance(given, (ast.Tuple, ast.List)) and isinstance(raw, (ast.Tuple, ast.List))):
+        return given
+    elements: list[ast.expr] = []
+    for source, made in zip(raw.elts, given.elts, strict=True):
+        if not isinstance(source, ast.Starred) or not isinstance(made, ast.Starred):
+            elements.append(made)
+            continue
+        lens = op.scope.seen(source.value).lens
+        if len(lens) != 1 or op.scope.kinds(source.value) & {"tensor"}:
+            raise HoleError("padding of a varying number of axes")
+        elements += [quote("p[i]", p=made.value, i=literal(i)) for i in range(next(iter(lens)))]
+    return ast.Tuple(elements, ast.Load())
+
+
 def cropped(op: Operation, widths: list[ast.expr], mode: str) -> ast.expr:
     """Negative widths cut, after what is positive was added."""
     if mode != "constant" or not all(is_literal(w) for w in widths):
@@ -93,6 +110,8 @@ def cropped(op: Operation, widths: list[ast.expr], mode: str) -> ast.expr:
 def width(op: Operation, translated: ast.expr, index: int) -> ast.expr:
     """One width of a written-out tuple; a tensor of one number becomes a Python number, as MLX wants it."""
     raw = op.raw["pad"]
+    if isinstance(raw, (ast.Tuple, ast.List)) and any(isinstance(e, ast.Starred) for e in raw.elts):
+        return translated
     source = raw.elts[index] if isinstance(raw, (ast.Tuple, ast.List)) and index < len(raw.elts) else None
     return quote("int(x)", x=translated) if source is not None and "tensor" in op.scope.kinds(source) else translated
 
@@ -186,29 +205,32 @@ def convolution(op: Operation) -> ast.expr:
     """A convolution with a weight that the reference holds itself, (out, in, ...) as torch has it."""
     if op.kinds("padding") & {"str"}:
         raise HoleError("padding by name")
-    weight = to_last(op["weight"], op.rank("weight"))
-    options = {k: op.get(k) for k in ("stride", "padding", "dilation", "groups")}
+    weight = to_last(kernel(op), op.rank("weight"))
+    options = {k: number(op, k) for k in ("stride", "padding", "dilation", "groups")}
     shown = {k: v for k, v in options.items() if v is not None and plain(v) != {"padding": 0}.get(k, 1)}
     made: ast.expr = call(f"mx.{op.name}", inward(op), weight, **shown)
+    if op.name == "conv3d" and "groups" in shown and set(op.constants("groups")) != {1}:
+        groups = shown.pop("groups")
+        made = call("grouped_conv3d", inward(op), weight, groups, **shown)  # MLX groups two axes at most
+        made = ask(made, Demand("snippet", "grouped_conv3d"))
     if op.get("bias") is not None:
         made = ast.BinOp(made, ast.Add(), op["bias"])
     return outward(op, made)
 
 
-TRANSPOSED = "input weight bias=None stride=1 padding=0 output_padding=0 groups=1 dilation=1"
+def number(op: Operation, name: str) -> ast.expr | None:
+    """An option of a convolution; along one axis MLX takes a number where torch takes a tuple of one too."""
+    given = op.get(name)
+    if given is None or not op.name.endswith("1d"):
+        return given
+    if isinstance(given, (ast.Tuple, ast.List)):
+        return given.elts[0]
+    return quote("n[0]", n=given) if op.kinds(name) & {"tuple", "list", "size"} else given
 
 
-@row("conv_transpose1d conv_transpose2d conv_transpose3d", TRANSPOSED, Layout.AWARE)
-def transposed(op: Operation) -> ast.expr:
-    """A transposed convolution with a weight that the reference holds, (in, out / groups, ...) as torch has it."""
-    weight = call("transposed_weight", op["weight"], op.get("groups") or literal(1))
-    options = {k: op.get(k) for k in ("stride", "padding", "dilation", "output_padding", "groups")}
-    usual = {"padding": 0, "output_padding": 0}
-    shown = {k: v for k, v in options.items() if v is not None and plain(v) != usual.get(k, 1)}
-    made: ast.expr = call(f"mx.{op.name}", inward(op), ask(weight, Demand("snippet", "transposed_weight")), **shown)
-    if op.get("bias") is not None:
-        made = ast.BinOp(made, ast.Add(), op["bias"])
-    return outward(op, made)
+def kernel(op: Operation) -> ast.expr:
+    """The weight as torch has it."""
+    return to_first(op["weight"], op.rank("weight")) if op.is_last("weight") else op["weight"]
 
 
 POOL = "input kernel_size stride=None padding=0"

@@ -13,6 +13,9 @@ from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPET
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
 from portwright.codegen.translate.scatter import SNIPPETS as SCATTER_SNIPPETS
 from portwright.codegen.translate.shared_layers import SNIPPETS as SHARED_SNIPPETS
+from portwright.codegen.translate.signals import IMPORTS as SIGNAL_IMPORTS
+from portwright.codegen.translate.signals import NEEDS as SIGNAL_NEEDS
+from portwright.codegen.translate.signals import SNIPPETS as SIGNAL_SNIPPETS
 from portwright.codegen.translate.spectral import SNIPPETS as SPECTRAL_SNIPPETS
 from portwright.codegen.translate.transformer import IMPORTS as TRANSFORMER_IMPORTS
 from portwright.codegen.translate.transformer import NEEDS as TRANSFORMER_NEEDS
@@ -260,6 +263,7 @@ SNIPPETS = {
     **SHARED_SNIPPETS,
     **SPECTRAL_SNIPPETS,
     **MASK_SNIPPETS,
+    **SIGNAL_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
     "attend_heads": ATTEND_HEADS,
@@ -276,7 +280,7 @@ SNIPPETS = {
     "BatchNorm3d": BATCH_NORM_3D,
 }
 # What a snippet needs before it.
-NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS}
+NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEEDS, **SIGNAL_NEEDS}
 NEEDS |= {"masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
-IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS, **MASK_IMPORTS}
+IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS, **MASK_IMPORTS, **SIGNAL_IMPORTS}

@@ -21,8 +21,9 @@ WINDOWS = '''def sliding_windows(x, axis, size, step):
 '''
 REPEAT_EACH = '''def repeat_each(x, repeats, axis=0):
     """Each slice along an axis as often as its own count says."""
-    parts = mx.split(x, x.shape[axis], axis=axis)
-    return mx.concatenate([mx.repeat(p, n, axis=axis) for p, n in zip(parts, repeats.tolist()) if n], axis=axis)
+    counts = repeats.flatten().tolist() * (x.shape[axis] if repeats.size == 1 else 1)
+    order = [i for i, n in enumerate(counts) for _ in range(n)]
+    return mx.take(x, mx.array(order, dtype=mx.int32), axis=axis)
 '''
 POSITIONS = '''def true_positions(mask):
     """The places of what is not zero, row by row: (count, axes)."""
@@ -172,6 +173,21 @@ def solve_triangular(op: Operation) -> ast.expr:
     made = call("mx.linalg.solve_triangular", matrix, op["B"], upper=literal(bool(op.value("upper"))))
     made.keywords.append(ast.keyword("stream", quote("mx.cpu")))
     return made
+
+
+@row("qr linalg_qr", "input mode='reduced'")
+def orthogonal(op: Operation) -> ast.expr:
+    """Both libraries take LAPACK's reflections, so that signs agree."""
+    if op.value("mode", "reduced") != "reduced":
+        raise HoleError(f"qr with mode={op.value('mode')!r}")
+    return call("mx.linalg.qr", op["input"], stream=quote("mx.cpu"))
+
+
+@row("diag_embed", "input offset=0 dim1=-2 dim2=-1")
+def diagonal_matrices(op: Operation) -> ast.expr:
+    if (op.value("offset", 0), op.value("dim1", -2), op.value("dim2", -1)) != (0, -2, -1):
+        raise HoleError("diagonals off the middle, or on other axes than the last")
+    return quote("x[..., None] * mx.eye(x.shape[-1], dtype=x.dtype)", x=op["input"])
 
 
 @row("nonzero", "input as_tuple=False", Layout.OPAQUE)

@@ -186,7 +186,8 @@ def fly(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any
     seen: dict[tuple[str, int], Any] = {}
 
     def after(path: str, n: int, output: Any) -> None:
-        seen[path, n] = mlx_port.named_outputs(output)
+        # a new object for each: what the port changes in place later is not what the module gave
+        seen[path, n] = {name: mx.array(a) for name, a in mlx_port.named_outputs(output).items()}
 
     with mlx_port.observed(model, after):
         result = mlx_port.run(model, tensors, kwargs, dtype)
