@@ -96,6 +96,7 @@ class FunctionTrace:
     default_refs: Mapping[str, GlobalRef] = field(default_factory=dict)  # of defaults that are classes or functions
     default_dtypes: Mapping[str, str] = field(default_factory=dict)  # of parameters whose default is a dtype
     starred: frozenset[str] = frozenset()  # names that arrived in **kwargs
+    sometimes: frozenset[str] = frozenset()  # those that some calls left out
     aliased: frozenset[int] = frozenset()  # statements and calls whose changes in place are read under another name
     decorators: tuple[str, ...] = ()  # qualified names, the outermost first
     enclosed: Mapping[str, Plain] = field(default_factory=dict)  # values of its free variables, where it is a global

@@ -10,10 +10,11 @@ from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
 from portwright.codegen.emit.construct import construct, is_own_module
 from portwright.codegen.emit.globals import dtype, is_standard
+from portwright.codegen.emit.keywords import keyword_item
 from portwright.codegen.emit.modules import activation_value, leaf_module
 from portwright.codegen.emit.paths import submodule
 from portwright.codegen.emit.properties import properties_of
-from portwright.codegen.emit.scope import Scope, expression, keyword_name
+from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.sequences import elements
 from portwright.codegen.emit.supers import base_forward, is_base_forward, is_super_call, super_call
 from portwright.codegen.emit.text_configs import text_config
@@ -268,19 +269,6 @@ def check_layouts(scope: Scope, n: ast.Call, layers: list[Callee]) -> None:
         wants_last = scope.work.norm_of(c.cls) is None and CONSTRUCTORS[base].channels_last
         if wants_last != last and (scope.rank(x) or 3) > 2:
             raise HoleError(f"{c.name} and a rewritten module share a call, and want other layouts")
-
-
-def keyword_item(scope: Scope, n: ast.Call) -> ast.expr | None:
-    """`kwargs.get("x", default)`: the argument x under its own name, or the default where it never arrives."""
-    f, a = n.func, scope.tree.args
-    if not (isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.attr in ("get", "pop")):
-        return None
-    if a.kwarg is None or f.value.id != a.kwarg.arg or not n.args or not isinstance(n.args[0], ast.Constant):
-        return None
-    title = n.args[0].value
-    if title in scope.trace.starred:
-        return keyword_name(scope, title)
-    return scope.expr(n.args[1]) if len(n.args) > 1 else ast.Constant(None)
 
 
 def plain_call(scope: Scope, n: ast.Call) -> ast.expr:

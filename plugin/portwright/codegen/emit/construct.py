@@ -8,6 +8,7 @@ from typing import Any
 
 from portwright.codegen.emit.chains import item
 from portwright.codegen.emit.choices import choices, chosen_keywords, key
+from portwright.codegen.emit.keywords import passed_on
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.padding import named_padding, padded_layer, pads_itself
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -241,7 +242,8 @@ def torch_arguments(
     for k in expanded_keywords(scope, n):
         if k.arg is None:
             for name in sorted(scope.seen(n).starred):
-                given[name] = Translated(ast.Name(name, ast.Load()), from_keywords(scope, [k.value], name))
+                value = passed_on(scope, name, from_keywords(scope, [k.value], name), table.defaults)
+                given[name] = Translated(ast.Name(name, ast.Load()), value)
             continue
         given[k.arg] = k.value
     if base == "Upsample":

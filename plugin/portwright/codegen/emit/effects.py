@@ -8,6 +8,7 @@ from portwright.codegen.emit.assign import assign_attribute, register
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import container, opened, torch_arguments
 from portwright.codegen.emit.initial import only_draws
+from portwright.codegen.emit.keywords import is_own, set_default
 from portwright.codegen.emit.names import holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.sequences import SEQUENCES, elements
@@ -315,7 +316,9 @@ def container_change(scope: Scope, value: ast.Call, f: ast.Attribute) -> list[as
     """`xs.append(x)` and its kin on Python's containers."""
     if "tensor" in scope.kinds(f.value):
         raise HoleError(f"{f.attr} on a tensor")
-    if scope.tree.args.kwarg and isinstance(f.value, ast.Name) and f.value.id == scope.tree.args.kwarg.arg:
+    if is_own(scope, f.value) and f.attr == "setdefault":
+        return set_default(scope, value)
+    if is_own(scope, f.value):
         return []  # **kwargs carries nothing in the port: what arrives through it is named
     held = elements(scope, f.value)
     out = ast.Call(ast.Attribute(held, f.attr, ast.Load()), [scope.expr(a) for a in value.args], [])

@@ -60,6 +60,7 @@ class Scope:
         self.from_config: dict[str, ast.Attribute] = {}  # arguments that a decorator takes from the config
         self.local_literals: dict[str, ast.expr] = {}
         self.entry_literals: dict[str, tuple[Plain, int]] = {}  # value until it is first assigned, at this line
+        self.defaulted: set[str] = set()  # keywords of **kwargs that have been given a default
         self.extra_params: list[str] = []  # keywords that came through **kwargs and are named now
         self.supposed: dict[str, ast.expr] = {}  # a parameter's value, while one of several is asked about
         self.vararg = ""

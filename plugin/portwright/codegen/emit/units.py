@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from portwright.codegen.emit.choices import choices, chosen_keywords
+from portwright.codegen.emit.keywords import passed_on
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
@@ -162,7 +163,8 @@ def arguments(
     for q in kept:
         if q in given.named or q not in seen.starred or not given.dynamic:
             continue
-        keywords.append(ast.keyword(q, from_keywords(scope, given.dynamic, q)))
+        value = passed_on(scope, q, from_keywords(scope, given.dynamic, q), dict(callee.trace.defaults))
+        keywords.append(ast.keyword(q, value))
     return args, keywords
 
 

@@ -14,7 +14,7 @@ DEFECTS = (KeyError, IndexError, AttributeError, TypeError, ValueError, Assertio
 
 def hole(scope: Scope, source: ast.stmt, reason: str) -> list[ast.stmt]:
     """A hole in an assignment counts only if its value is read; any other counts at once."""
-    reads = translatable(scope, source)
+    reads = translatable(scope, source) if scope.work.settled else []
     if (
         isinstance(source, ast.Assign)
         and len(source.targets) == 1

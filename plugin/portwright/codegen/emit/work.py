@@ -62,8 +62,11 @@ class Finished:
 class Work:
     """The state of one pass."""
 
-    def __init__(self, program: Program, facts: Facts, results: Mapping[str, Result], proofs: Proofs) -> None:
+    def __init__(
+        self, program: Program, facts: Facts, results: Mapping[str, Result], proofs: Proofs, settled: bool = True
+    ) -> None:
         self.program = program
+        self.settled = settled  # whether what a hole reads is kept alive
         self.facts = facts
         self.results = results
         self.proofs = proofs

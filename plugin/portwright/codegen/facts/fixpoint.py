@@ -24,14 +24,16 @@ def solve(program: Program, proofs: Proofs) -> Work:
     trace = program.trace
     roots = [f for f in (trace.entry, trace.init) if f in program.functions]
     facts = Facts(used={trace.entry: frozenset({ALL})})
+    settled = False  # a hole of an early pass may be none later: until then it keeps nothing alive
     for _ in range(PASSES):
-        work = Work(program, facts, results, proofs)
+        work = Work(program, facts, results, proofs, settled)
         for root in roots:
             work.translate(root)
         grown = merged(program, facts, work)
-        if grown == facts:
+        if grown == facts and (settled or not any(f.holes for f in work.done.values())):
             work.facts = dataclasses.replace(facts, called=still_called(work, roots))
             return work
+        settled |= grown == facts
         facts = grown
     raise PortError(Problem(trace.reference, f"its facts did not settle in {PASSES} passes"), ExitCode.HOLES)
 

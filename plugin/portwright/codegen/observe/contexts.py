@@ -83,7 +83,7 @@ class Reached:
 class Context:
     """A function, the call site that it was entered from, and the module whose method it is."""
 
-    __slots__ = ("aliased", "entered", "instance", "nodes", "params", "parent", "reached", "site", "starred")
+    __slots__ = ("aliased", "always", "entered", "instance", "nodes", "params", "parent", "reached", "site", "starred")
 
     def __init__(
         self,
@@ -100,7 +100,8 @@ class Context:
         self.params: dict[str, Seeing] = {}
         self.entered = 0
         self.aliased: set[int] = set()  # changes in place that something reads under another name
-        self.starred: set[str] = set()
+        self.starred: set[str] = set()  # names that arrived in **kwargs, and those that did each time
+        self.always: set[str] | None = None
 
     def node(self, number: int) -> Seeing:
         found = self.nodes.get(number)
@@ -108,10 +109,16 @@ class Context:
             found = self.nodes[number] = Seeing()
         return found
 
+    def arrived(self, names: set[str], always: set[str] | None) -> None:
+        """Remember names that came in **kwargs; `always` is None where nothing ever came or went."""
+        self.starred |= names
+        if always is not None:
+            self.always = set(always) if self.always is None else self.always & always
+
     def absorb(self, other: Context) -> None:
         """Add everything that was seen in another context of the same function."""
         self.entered += other.entered
-        self.starred |= other.starred
+        self.arrived(other.starred, other.always)
         self.aliased |= other.aliased
         for name, seeing in other.params.items():
             self.params.setdefault(name, Seeing()).absorb(seeing)

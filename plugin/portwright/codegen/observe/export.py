@@ -108,6 +108,7 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
             if isinstance(p.default, torch.dtype)
         },
         starred=frozenset(seen.starred),
+        sometimes=frozenset(seen.starred - (seen.always or set())),
         aliased=frozenset(seen.aliased),
         decorators=tuple(qualified(function, d) for d in reached.decorators),
         enclosed=enclosed(function) if global_name(function) else {},

@@ -114,7 +114,7 @@ class Recorder:
         self.aliases.bind(here, tuple(values))
         for name, value in values.items():
             if name == reached.kwname:
-                here.starred |= set(value)
+                here.arrived(set(value), set(value))
             if reached.fid == self.entry or reached.fid in self.public:
                 self.mark(here, parameter_number(list(values).index(name)), value)
             here.params.setdefault(name, Seeing()).see(value)
