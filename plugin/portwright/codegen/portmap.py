@@ -161,13 +161,14 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
         return {**entry, "isolate": False, "why": "the embedding computes it, with the weight that they share"}
     if PARAMETRIZED in module.path.split("."):
         return {**entry, "isolate": False, "why": "what a weight is computed from"}
-    if program.torch_base(module.cls) in CONVOLUTIONS and program.is_torch(module.cls):
+    plain = program.is_torch(module.cls) or not (forward or work.is_replaced(module.cls))  # torch's own forward
+    if program.torch_base(module.cls) in CONVOLUTIONS and plain:
         return {
             **entry,
             "args": [{"name": "input", "perm": perm(program, module)}],
             "out": [{"perm": perm(program, module)}],
         }
-    if program.torch_base(module.cls) in CHANNEL_NORMS and program.is_torch(module.cls):
+    if program.torch_base(module.cls) in CHANNEL_NORMS and plain:
         last = orders(norm_ranks(program.torch_base(module.cls)))
         return {**entry, "args": [{"name": "input", **last}], "out": [last]}
     if program.torch_base(module.cls) in ARGUMENTS and program.is_torch(module.cls):

@@ -96,6 +96,8 @@ def binary(scope: Scope, node: ast.expr) -> ast.expr:
     left, right = scope.expr(n.left), scope.expr(n.right)
     if isinstance(n.op, ast.MatMult):
         return opaque_matmul(scope, n, left, right)
+    if isinstance(n.op, ast.Mult) and scope.kinds(n) and scope.kinds(n) <= {"list", "tuple", "str"}:
+        return repeated(scope, n, left, right)
     if scope.is_last(node):
         rank = scope.rank(node)
         left, right = meet(scope, n.left, left, rank), meet(scope, n.right, right, rank)
@@ -104,6 +106,13 @@ def binary(scope: Scope, node: ast.expr) -> ast.expr:
     if isinstance(n.op, ast.Add) and is_folded_zero(n.left, left):
         return ask(right, *assumed_in(left))
     return ast.BinOp(left, n.op, right)
+
+
+def repeated(scope: Scope, n: ast.BinOp, left: ast.expr, right: ast.expr) -> ast.expr:
+    """`[x] * n`, where n may be a tensor of one number."""
+    sides = [(n.left, left), (n.right, right)]
+    whole = [quote("int(x)", x=made) if "tensor" in scope.kinds(raw) else made for raw, made in sides]
+    return ast.BinOp(whole[0], n.op, whole[1])
 
 
 def is_folded_zero(source: ast.expr, translated: ast.expr) -> bool:

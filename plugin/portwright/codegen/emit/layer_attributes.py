@@ -76,6 +76,9 @@ def torch_layer_attribute(scope: Scope, node: ast.Attribute, classes: Iterable[s
     base = {scope.program.torch_base(c) for c in classes}
     if found is not None:
         return quote(found, x=scope.expr(node.value))
+    if node.attr == "dilation" and len(base) == 1 and base <= {"Conv2d", "Conv3d"}:  # MLX keeps it as it is given
+        axes = ast.Constant(int(next(iter(base))[4]))
+        return quote("(d,) * n if isinstance(d, int) else d", d=quote("x.dilation", x=scope.expr(node.value)), n=axes)
     if node.attr in GEOMETRY and base <= {"Conv2d", "Conv3d"}:
         return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
     if node.attr in GEOMETRY and base and base <= {"Conv1d", "ConvTranspose1d"}:

@@ -14,7 +14,7 @@ from portwright.codegen.emit.scope import Scope, expanded_keywords, keyword_name
 from portwright.codegen.facts.record import UNKNOWN, VARIES, Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.experts import Translated
-from portwright.codegen.layout import to_first
+from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, plain
 from portwright.codegen.tidy.inline import inlined
@@ -100,7 +100,8 @@ def unit_call(
     if len(fids) > 1 and (constructs or (function is None and holds_function(scope, n))):
         check_names([work.program.functions[f] for f in fids], given.positional, [q for q in kept if q in given.named])
         function = function or scope.expr(n.func)
-        keywords = [*[ast.keyword(q, a) for q, a in zip(given.positional, args, strict=False)], *keywords]
+        placed = [q for q in given.positional if q in kept]
+        keywords = [*[ast.keyword(q, a) for q, a in zip(placed, args, strict=False)], *keywords]
         args = []
     elif function is None:
         function = callee_expression(scope, n, callees, first)
@@ -112,15 +113,25 @@ def unit_call(
             out = ask(replaced, *[d for d in demands if d.kind != "call"])
         if result_callees(scope, n):
             out.result_of = fids  # type: ignore[attr-defined]
+        elif scope.is_tensor(n) and scope.is_last(n) and any(scope.is_outer(f) for f in fids):
+            out = to_last(out, scope.rank(n) or 0)  # it comes in the reference's layout
     return out
 
 
 def by_position(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
     """Whether modules of several classes share a call that gives positions only, under names that differ."""
-    if {c.sort for c in callees} != {"module"} or n.keywords or any(isinstance(a, ast.Starred) for a in n.args):
+    if {c.sort for c in callees} != {"module"} or any(isinstance(a, ast.Starred) for a in n.args):
+        return False
+    if any(k.arg is None and not is_passed_on(scope, k.value) for k in n.keywords):
         return False
     taken = {tuple(scope.program.functions[c.fid].parameters[1 : 1 + len(n.args)]) for c in callees}
     return len(taken) > 1 and {len(t) for t in taken} == {len(n.args)}
+
+
+def is_passed_on(scope: Scope, node: ast.expr) -> bool:
+    """Whether `**x` hands on the function's own keywords, and none that counts arrived by it."""
+    own = scope.tree.args.kwarg
+    return own is not None and isinstance(node, ast.Name) and node.id == own.arg and not scope.trace.starred
 
 
 def positional_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
@@ -134,7 +145,15 @@ def positional_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> a
         demands.append(Demand("forced", fid, tuple(places)))
         demands += evidence(scope, n, callee, bind(scope, n, callee, skip_self=True))
     called = callee_expression(scope, n, callees, scope.program.functions[fids[0]])
-    out = ask(ast.Call(called, [scope.expr(a) for a in n.args], []), *demands)
+    kept = {q for fid in fids for q in scope.work.kept(fid)}
+    named = [k for k in n.keywords if k.arg is not None and k.arg in kept]
+    for k in named:
+        for fid in fids:
+            if k.arg not in scope.program.functions[fid].parameters:
+                raise HoleError("callees whose parameters have different names")
+            demands.append(Demand("forced", fid, (k.arg,)))
+    keywords = [ast.keyword(k.arg, scope.expr(k.value)) for k in named]
+    out = ask(ast.Call(called, [scope.expr(a) for a in n.args], keywords), *demands)
     if result_callees(scope, n):
         out.result_of = fids  # type: ignore[attr-defined]
     return out

@@ -139,7 +139,8 @@ class Operation:
     def sizes(self, name: str) -> list[ast.expr]:
         """The values of the variadic parameter, a single tuple or list opened."""
         if len(self.star) == 1 and isinstance(self.star[0], (ast.Tuple, ast.List)):
-            return self.star[0].elts
+            given = getattr(self.raw_star[0], "elts", [])
+            return self.numbers(given, self.star[0].elts) if len(given) == len(self.star[0].elts) else self.star[0].elts
         if (
             len(self.star) == 1
             and self.scope.kinds(self.raw_star[0]) & {"size", "tuple", "list"}
@@ -148,7 +149,15 @@ class Operation:
             return [ast.Starred(self.star[0], ast.Load())]
         if not self.star:
             raise HoleError(f"{self.name} without {name}")
-        return self.star
+        return self.numbers(self.raw_star, self.star)
+
+    def numbers(self, raw: list[ast.expr], translated: list[ast.expr]) -> list[ast.expr]:
+        """Sizes as Python numbers, which MLX wants where torch takes a tensor of one number too."""
+        pairs = zip(raw, translated, strict=True)
+        return [
+            quote("int(x)", x=t) if self.scope.kinds(r) == {"tensor"} and self.scope.rank(r) == 0 else t
+            for r, t in pairs
+        ]
 
 
 ROWS: dict[str, Row] = {}

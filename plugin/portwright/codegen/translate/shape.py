@@ -207,7 +207,7 @@ def even_chunks(op: Operation) -> bool:
 def split(op: Operation) -> ast.expr:
     axis = op.axis(default=0)
     sizes = op.args.get("split_size_or_sections", None)
-    if isinstance(sizes, (ast.List, ast.Tuple)):
+    if isinstance(sizes, (ast.List, ast.Tuple)) and not any(isinstance(e, ast.Starred) for e in sizes.elts):
         places: list[ast.expr] = []
         total: ast.expr | None = None
         for size in sizes.elts[:-1]:

@@ -22,7 +22,7 @@ WINDOWS = '''def sliding_windows(x, axis, size, step):
 REPEAT_EACH = '''def repeat_each(x, repeats, axis=0):
     """Each slice along an axis as often as its own count says."""
     counts = repeats.flatten().tolist() * (x.shape[axis] if repeats.size == 1 else 1)
-    order = [i for i, n in enumerate(counts) for _ in range(n)]
+    order = [i for i, n in enumerate(counts) for _ in range(int(n))]
     return mx.take(x, mx.array(order, dtype=mx.int32), axis=axis)
 '''
 POSITIONS = '''def true_positions(mask):
