@@ -282,9 +282,11 @@ def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
     else:
         function = scope.expr(f)
     last = [a for a in (*n.args, *[k.value for k in n.keywords]) if "tensor" in scope.kinds(a) and scope.is_last(a)]
-    if last and (f.id if isinstance(f, ast.Name) else "") not in WALKS:
+    called_name = f.id if isinstance(f, ast.Name) else ""
+    own = called_name in local_functions(scope)  # written out in place, where all is held as it was seen there
+    if last and called_name not in WALKS and not own:
         raise HoleError("a channels-last value is handed to a Python function")
-    if any("cl" in t for t in scope.seen(n).element_tags):
+    if any("cl" in t for t in scope.seen(n).element_tags) and not own:
         raise HoleError("a Python function takes a tensor to parts that are held channels-last")
     given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in last else elements(scope, a) for a in n.args]
     return ast.Call(function, given, [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords])

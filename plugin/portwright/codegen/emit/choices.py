@@ -142,7 +142,8 @@ def from_origin(scope: Scope, source: ast.expr, node: ast.Name, given: str) -> l
     if given in {repr(c) for c in seen.consts} or (given == "None" and is_kept_out(scope, node)):
         return []
     if "?" not in given and holders(given) and seen.consts and not seen.mixed:
-        right = (ast.Eq(), literal(seen.consts[0])) if seen.const else (ast.In(), literal(tuple(seen.consts)))
+        allowed = (*seen.consts, None) if is_kept_out(scope, node) else seen.consts
+        right = (ast.Eq(), literal(allowed[0])) if len(allowed) == 1 else (ast.In(), literal(tuple(allowed)))
         test = ast.Compare(ast.parse(given, mode="eval").body, [right[0]], [right[1]])
         return [Assumption(scope.where(source), ast.unparse(source), True, "construction", ast.unparse(test))]
     raise HoleError(f"a callable that {node.id} chooses, which comes from {given}")

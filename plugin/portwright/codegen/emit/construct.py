@@ -310,8 +310,8 @@ def upsample_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
 
 
 def layer_norm_keywords(keywords: list[ast.keyword]) -> list[ast.keyword]:
-    """Without affine weights there is no bias either."""
-    plain_affine = any(k.arg == "affine" for k in keywords)
+    """Without affine weights there is no bias either, as MLX's layer sees to itself where a variable says so."""
+    plain_affine = any(k.arg == "affine" and is_literal(k.value) for k in keywords)
     return [k for k in keywords if not (plain_affine and k.arg == "bias")]
 
 

@@ -66,7 +66,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
         made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
         built = titles <= set(CONSTRUCTORS)  # then its settings come from the config with its constructor
         return made if built else assuming(made, choices(scope, n.func))
-    if all(scope.work.norm_of(c.cls) is not None for c in callees):
+    if all(scope.work.norm_of(c.cls) is not None or is_last_norm(scope, c) for c in callees):
         return called(scope, n, wants_last=False)
     bases = {scope.program.torch_base(scope.program.modules[p].cls) for p in paths if not is_elementwise(scope, p)}
     if not bases or not bases <= set(CONSTRUCTORS) or any(c.fid for c in callees):
@@ -77,6 +77,11 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     if len(wants) > 1:
         raise HoleError("layers of both layouts share a call")
     return called(scope, n, wants_last=wants.pop())
+
+
+def is_last_norm(scope: Scope, c: Callee) -> bool:
+    """Whether a layer is torch's own norm over the last axes, which MLX has under another name."""
+    return scope.program.torch_base(c.cls) in ("LayerNorm", "RMSNorm") and scope.program.is_torch(c.cls)
 
 
 def is_looked_up(scope: Scope, f: ast.expr) -> bool:

@@ -32,8 +32,17 @@ def subscript_slice(scope: Scope, node: ast.expr) -> ast.expr:
 def tensor_index(scope: Scope, node: ast.expr) -> ast.expr:
     """An index of a tensor; where torch takes a list of numbers, MLX wants an array."""
     if isinstance(node, ast.Tuple):
-        return ast.Tuple([array_index(scope, e, {"list", "tuple"}) for e in node.elts], ast.Load())
+        return ast.Tuple([made for e in node.elts for made in array_indices(scope, e)], ast.Load())
     return array_index(scope, node, {"list"})  # a tuple is an index for each axis
+
+
+def array_indices(scope: Scope, node: ast.expr) -> list[ast.expr]:
+    """One part of an index; a mask among others as the places where it is true, an index for each of its axes."""
+    if is_mask(scope, node) and (rank := scope.rank(node)) and scope.seen(node).dtypes == {"bool"}:
+        from portwright.codegen.translate.scatter import positions
+
+        return positions(scope.expr(node), rank)
+    return [array_index(scope, node, {"list", "tuple"})]
 
 
 def array_index(scope: Scope, node: ast.expr, kinds: set[str]) -> ast.expr:

@@ -31,18 +31,23 @@ def index_select(op: Operation) -> ast.expr:
 
 @row("select", "input dim index")
 def select(op: Operation) -> ast.expr:
-    dim = op.value("dim") % op.rank()
-    parts: list[ast.expr] = [*(ast.Slice() for _ in range(dim)), op["index"]]
-    return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
+    return along(op, op["index"])
 
 
 @row("narrow", "input dim start length")
 def narrow(op: Operation) -> ast.expr:
-    dim = op.value("dim") % op.rank()
     end = quote("s + n", s=op["start"], n=op["length"])
-    cut = ast.Slice(op["start"], end)
-    parts: list[ast.expr] = [*(ast.Slice() for _ in range(dim)), cut]
-    return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if dim else parts[0], ast.Load())
+    return along(op, ast.Slice(op["start"], end))
+
+
+def along(op: Operation, index: ast.expr) -> ast.expr:
+    """An index on one axis: counted from the front, or from the back where the rank varies and the axis is so given."""
+    dim, rank = op.value("dim"), op.scope.rank(op.raw["input"])
+    if rank is None and dim < 0:
+        parts: list[ast.expr] = [ast.Constant(...), index, *(ast.Slice() for _ in range(-1 - dim))]
+    else:
+        parts = [*(ast.Slice() for _ in range(dim if rank is None else dim % rank)), index]
+    return ast.Subscript(op["input"], ast.Tuple(parts, ast.Load()) if len(parts) > 1 else parts[0], ast.Load())
 
 
 @row("one_hot", "tensor num_classes")

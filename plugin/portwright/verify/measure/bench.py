@@ -12,6 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from numpy.typing import NDArray
 
+from portwright.errors import PortError, Problem
 from portwright.verify.compare import INCOMPARABLE, Comparison, Distance, Figure, against, describe, distance, furthest
 from portwright.verify.golden import Golden
 from portwright.verify.measure import ledger
@@ -201,7 +202,12 @@ def fly(model: nn.Module, tensors: Mapping[str, Array], kwargs: Mapping[str, Any
 def compare_all(
     actual: Mapping[str, Array], expected: Mapping[str, Array], noise: Mapping[str, Distance] | Distance
 ) -> Comparison:
-    """Compare named tensors; what is out of tolerance, missing or too many is said, tensor by tensor."""
+    """Compare named tensors; what is out of tolerance, missing or too many is said, tensor by tensor.
+
+    Raises PortError where neither side gives a tensor.
+    """
+    if not expected and not actual:
+        raise PortError(Problem("verify", "the reference gives no tensor, so there is nothing to compare"))
     found: list[Comparison] = []
     for name, wanted in expected.items():
         allowed = noise if isinstance(noise, Distance) else noise[name]
