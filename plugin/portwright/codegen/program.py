@@ -171,18 +171,23 @@ class Program:
 
     @functools.cache  # noqa: B019  (a program lives as long as its worker)
     def sets_itself(self, cls: str) -> bool:
-        """Whether methods of a class were seen to set attributes that are read, beside its constructor."""
-        lineage = self.lineage(cls)
-        own = [f for f in self.functions.values() if f.trace.owner in lineage and f.trace.entered]
-        stores: set[str] = set()
-        loads: set[str] = set()
-        for f in own:
+        """Whether a class's forward, or what it calls of its own, sets attributes of its object and reads them."""
+        lineage, stores, loads = self.lineage(cls), set[str](), set[str]()
+        reached: set[str] = set()
+        pending = [self.method(cls, "forward")]
+        while pending:
+            fid = pending.pop()
+            if fid in reached or fid not in self.functions or self.functions[fid].trace.owner not in lineage:
+                continue
+            reached.add(fid)
+            f = self.functions[fid]
             for n in f.nodes:
                 targets = n.targets if isinstance(n, ast.Assign) and f.seen(n.value).n else []
-                if f.trace.name != "__init__":
-                    stores |= {t.attr for t in targets if isinstance(t, ast.Attribute) and is_own(f, t)}
+                stores |= {t.attr for t in targets if isinstance(t, ast.Attribute) and is_own(f, t)}
                 if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load) and is_own(f, n):
                     loads.add(n.attr)
+                if isinstance(n, ast.Call):
+                    pending += [c.fid for c in f.seen(n).callees]
         return bool(stores & loads)
 
     @functools.cached_property

@@ -288,5 +288,6 @@ def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
         raise HoleError("a channels-last value is handed to a Python function")
     if any("cl" in t for t in scope.seen(n).element_tags) and not own:
         raise HoleError("a Python function takes a tensor to parts that are held channels-last")
-    given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in last else elements(scope, a) for a in n.args]
+    moved = [] if own else last
+    given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in moved else elements(scope, a) for a in n.args]
     return ast.Call(function, given, [ast.keyword(k.arg, scope.expr(k.value)) for k in n.keywords])

@@ -43,7 +43,8 @@ def fold_parameters(scope: Scope) -> None:
             continue
         if scope.is_root_entry or scope.is_root_init:
             unasked = scope.is_root_entry and q not in scope.program.trace.arguments
-            if value is None or unasked or value == trace.defaults.get(q, ...):
+            scales = scope.is_root_entry and type(value) in (int, float)  # a number that callers give, and may vary
+            if value is None or unasked or (value == trace.defaults.get(q, ...) and not scales):
                 scope.folded[q] = value
         elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
             scope.folded[q] = value
