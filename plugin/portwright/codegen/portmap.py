@@ -131,6 +131,8 @@ def is_ported(work: Work, module: ModuleTrace, slot: str) -> bool:
     program = work.program
     if program.is_torch(module.cls) or work.is_replaced(module.cls):
         return slot != "num_batches_tracked"
+    if slot == "num_batches_tracked" and program.torch_base(module.cls).startswith("BatchNorm"):
+        return False
     layer = program.torch_base(module.cls)
     return layer != "Module" or work.facts.reads((module.cls,), slot)
 

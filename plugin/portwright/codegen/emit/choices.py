@@ -16,6 +16,7 @@ from portwright.codegen.emit.scope import Scope, chosen_dict
 from portwright.codegen.facts.record import Demand
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.quote import is_literal, literal, stores
+from portwright.codegen.source import number
 
 Binds = Callable[[ast.expr], bool]  # whether an assignment's target is the one asked for
 
@@ -169,6 +170,9 @@ def tested(scope: Scope, test: ast.expr, asked: bool = False) -> list[Assumption
         return []
     decision = decide(scope, test)
     if decision.guard is not None and asked:
+        return []
+    if decision.guard is not None and scope.trace.name == "__init__":
+        scope.work.demanded.append(Demand("guard", scope.trace.fid, number(test)))  # the constructor asks it itself
         return []
     if decision.guard is not None:
         raise HoleError(f"a callable that {ast.unparse(test)} chooses")

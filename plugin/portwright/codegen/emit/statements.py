@@ -19,8 +19,9 @@ from portwright.codegen.facts.record import ask
 from portwright.codegen.facts.returns import returned_elements
 from portwright.codegen.holes import HoleError, raise_error
 from portwright.codegen.layout import to_first
-from portwright.codegen.quote import quote, stores
+from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import cache_of_loop, is_cached, with_layer_caches
+from portwright.codegen.source import number
 
 
 def block(scope: Scope, statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -89,7 +90,20 @@ def expression_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 @statement(ast.Assign)
 def assignment(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     n = cast(ast.Assign, node)
-    return assign(scope, n.targets, n.value)
+    return [*guards(scope, n.value), *assign(scope, n.targets, n.value)]
+
+
+def guards(scope: Scope, value: ast.expr) -> list[ast.stmt]:
+    """Refusals where `a if test else b` chose what is written out elsewhere by its own name."""
+    out: list[ast.stmt] = []
+    tests = [x.test for x in ast.walk(value) if isinstance(x, ast.IfExp)] if scope.facts.guards else []
+    for test in tests:
+        if (scope.trace.fid, number(test)) in scope.facts.guards:
+            decision = decide(scope, test)
+            check = refuse(scope, ast.copy_location(ast.If(test, [], []), test), decision.guard, [])
+            check.assumption, check.effects, check.bound = decision.assumption, True, frozenset()  # type: ignore[attr-defined]
+            out.append(check)
+    return out
 
 
 @statement(ast.AugAssign)
@@ -188,7 +202,12 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     check = refuse(scope, n, decision.guard, other if validation else [])
     check.assumption = None if validation else decision.assumption  # type: ignore[attr-defined]
     check.bound = bound_names(n)  # type: ignore[attr-defined]
-    effects = validation or any(has_effect(scope, s) for s in (*n.body, *n.orelse)) or chooses_function(scope, n)
+    effects = (
+        validation
+        or (scope.trace.fid, number(n.test)) in scope.facts.guards
+        or any(has_effect(scope, s) for s in (*n.body, *n.orelse))
+        or chooses_function(scope, n)
+    )
     check.effects = effects  # type: ignore[attr-defined]
     if validation and decision.guard is None:
         return out
@@ -321,29 +340,6 @@ def unseen(scope: Scope, n: ast.For) -> list[ast.stmt]:
     refusal = raise_error("NotImplementedError", f"not ported: nothing was seen of the loop over {ast.unparse(n.iter)}")
     refusal.origin = n.lineno  # type: ignore[attr-defined]
     return [refusal]
-
-
-@statement(ast.With)
-def with_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
-    """Contexts that set autocast, gradients, profiling or a device change no number here; any other is a hole."""
-    n = cast(ast.With, node)
-    quiet = ("autocast", "no_grad", "enable_grad", "profile", "maybe_autocast", "set_grad_enabled", "inference_mode")
-    for item in n.items:
-        text = ast.unparse(item.context_expr)
-        named = is_quiet(scope, item.context_expr, (*quiet, "nullcontext"))
-        if not (named or any(q in text for q in quiet) or scope.kinds(item.context_expr) == {"device"}):
-            raise HoleError(f"the context {text}")
-    return block(scope, n.body)
-
-
-def is_quiet(scope: Scope, node: ast.expr, quiet: tuple[str, ...]) -> bool:
-    """Whether a local name only ever holds such contexts."""
-    if not isinstance(node, ast.Name) or node.id not in scope.locals or node.id in scope.params:
-        return False
-    bound = [s for s in scope.function.nodes if isinstance(s, ast.Assign) and node.id in stores(s)]
-    made = [n for s in bound for n in ast.walk(s.value) if isinstance(n, ast.Call)]
-    names = {ast.unparse(n.func).rpartition(".")[2] for n in made}
-    return len(bound) == scope.function.stores_of(node.id) and bool(names) and names <= set(quiet)
 
 
 @statement(ast.FunctionDef)

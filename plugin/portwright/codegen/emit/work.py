@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from portwright.codegen.emit import attempts  # noqa: F401  (registers its statement)
+from portwright.codegen.emit import attempts, surroundings  # noqa: F401  (register their statements)
 from portwright.codegen.emit.calls import emit_call
 from portwright.codegen.emit.defaults import fold_parameters
 from portwright.codegen.emit.parts import held_apart
@@ -72,6 +72,7 @@ class Work:
         self.proofs = proofs
         self.activations = proofs.activations
         self.done: dict[str, Finished] = {}
+        self.demanded: list[Demand] = []  # of functions that may have been translated before
         self.started: set[str] = set()
         self.scopes: dict[str, Scope] = {}
         self.stays_none: dict[tuple[str, str], bool] = {}  # attributes of classes that no constructor sets

@@ -53,7 +53,7 @@ def still_called(work: Work, roots: list[str]) -> frozenset[str]:
 
 def merged(program: Program, facts: Facts, work: Work) -> Facts:
     """The facts with what one pass demanded added."""
-    demands = [d for f in work.done.values() for d in f.demands]
+    demands = [*work.demanded, *[d for f in work.done.values() for d in f.demands]]
     used = grouped(union(facts.used, ((d.a, d.b) for d in of(demands, "used"))), of(demands, "group"))
     live = set(facts.live)
     for d in of(demands, "live"):
@@ -73,6 +73,7 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         forced=forced,
         args=union(facts.args, (((d.a, d.b), d.c) for d in of(demands, "arg"))),
         origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
+        guards=facts.guards | {(d.a, d.b) for d in of(demands, "guard")},
         chosen=facts.chosen | {(d.a, d.b) for d in of(demands, "chosen")},
         called=facts.called | {d.a for d in of(demands, "call")},
         classes=ordered(facts.classes, (d.a for d in of(demands, "class"))),

@@ -15,11 +15,18 @@ class ModelArgs:
     patch: int = 2
     width: int = 16
     depth: int = 2
+    pool: str = "avg"
     norm_layer: Any = None
     act_layer: Any = None
     quantization: dict | None = None
 
     def __post_init__(self):
+        if not self.pool.lower():
+            refuse(f"pool={self.pool!r}")
+        if self.pool.lower() != "avg":
+            refuse(f"pool={self.pool!r}")
+        if len(self.pool) <= 0:
+            refuse(f"pool={self.pool!r}")
         if self.norm_layer:
             refuse(f"norm_layer={self.norm_layer!r}")
         if self.act_layer is not None:
@@ -86,6 +93,14 @@ class Block(nn.Module):
         return x + self.scale * self.mlp(self.norm(x)) + self._places
 
 
+class Pool(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+    def __call__(self, x):
+        return mx.mean(x.transpose(0, 2, 1), axis=2, keepdims=True).flatten(1)
+
+
 class Model(nn.Module):
     def __init__(self, config: ModelArgs):
         super().__init__()
@@ -95,6 +110,7 @@ class Model(nn.Module):
         self.pos = mx.zeros((1, 1, config.width))
         self.blocks = [Block(config.width) for _ in range(config.depth)]
         self.norm = nn.LayerNorm(config.width, eps=1e-06)
+        self.pool = Pool()
         if config.quantization is not None:
             quantize(self, config.quantization)
 
@@ -102,4 +118,5 @@ class Model(nn.Module):
         x = self.embed(pixels.transpose(0, 2, 3, 1)).flatten(1, 2) + self.pos
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)
+        x = self.norm(x)
+        return x, self.pool(x)

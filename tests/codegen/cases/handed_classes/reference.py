@@ -67,10 +67,28 @@ class Block(nn.Module):
         return x + self.scale * self.mlp(self.norm(x)) + self.places
 
 
+class Pool(nn.Module):
+    """Layers without weights, which arguments of the constructor choose."""
+
+    def __init__(self, kind, flatten):
+        super().__init__()
+        kind = kind.lower()
+        if not kind:
+            self.pool = nn.Identity()
+        elif kind == "avg":
+            self.pool = nn.AdaptiveAvgPool1d(1)
+        else:
+            self.pool = nn.AdaptiveMaxPool1d(1)
+        self.flatten = nn.Flatten(1) if flatten else nn.Identity()
+
+    def forward(self, x):
+        return self.flatten(self.pool(x.transpose(1, 2)))
+
+
 class Encoder(nn.Module):
     """Classes and partials that are handed on, defaults for None, and weights that are drawn after all is built."""
 
-    def __init__(self, width=16, depth=2, patch=2, norm_layer=None, act_layer=None, mlp_layer=Mlp):
+    def __init__(self, width=16, depth=2, patch=2, norm_layer=None, act_layer=None, mlp_layer=Mlp, pool="avg"):
         super().__init__()
         norm_layer = norm_layer or partial(nn.LayerNorm, eps=1e-6)
         act_layer = get_act(act_layer) or nn.GELU
@@ -80,6 +98,7 @@ class Encoder(nn.Module):
         mlp_layer = partial(mlp_layer, norm_layer=nn.LayerNorm)
         self.blocks = nn.ModuleList([Block(width, norm_layer, act_layer, mlp_layer) for _ in range(depth)])
         self.norm = norm_layer(width)
+        self.pool = Pool(pool, flatten=len(pool) > 0)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out")
@@ -91,4 +110,5 @@ class Encoder(nn.Module):
         x = self.embed(pixels).flatten(2).transpose(1, 2) + self.pos
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)
+        x = self.norm(x)
+        return x, self.pool(x)
