@@ -286,6 +286,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "avg_pool1d": ("F.avg_pool1d(x, 2)", {"x": (2, 3, 8)}),
     "avg_pool2d": ("F.avg_pool2d(x, 3, stride=2, padding=1)", {"x": (2, 3, 9, 7)}),
     "max_pool1d": ("F.max_pool1d(x, 2)", {"x": (2, 3, 8)}),
+    "max_pool2d over the edge": (
+        "torch.cat([F.max_pool2d(x, k, 2, p, ceil_mode=True).flatten(2) for k, p in ((3, 1), ((3, 2), (1, 0)))], 2)",
+        {"x": (2, 3, 10, 8)},
+    ),
     "max_pool2d": ("F.max_pool2d(x, 3, stride=2, padding=1)", {"x": (2, 3, 9, 7)}),
     "adaptive_avg_pool1d": ("F.adaptive_avg_pool1d(x, 1)", {"x": (2, 3, 9)}),
     "adaptive_avg_pool2d": ("F.adaptive_avg_pool2d(x, (1, 1))", {"x": (2, 3, 9, 7)}),

@@ -190,7 +190,7 @@ def module_entry(work: Work, module: ModuleTrace) -> Entry:
     if done is None or forward not in work.facts.called:
         return {**entry, "isolate": False, "why": "the port does not call it as a module"}
     trace = program.functions[forward].trace
-    loose = picked_freely(program.functions[forward])
+    loose = picked_freely(program.functions[forward]) or mixes_layouts(work, forward)
     if loose:
         return {**entry, "isolate": False, "flow": False, "why": loose, "out": outputs(work, forward)}
     args = []
@@ -249,6 +249,15 @@ def picked_freely(function: Function) -> str:
     if picks and values and all(s.dtypes and s.dtypes <= {"int64", "int32"} for s in values):
         return "it gives the places of the greatest elements, of which some may be equal"
     return ""
+
+
+def mixes_layouts(work: Work, forward: str) -> str:
+    """Why a module's result has no one layout to compare in: it holds tuples with some values channels-last."""
+    function = work.program.functions[forward]
+    values = returns_of(function)
+    parts = [p for v in values for p in returned_elements(function, v, work.results) or [v]]
+    mixed = any("mixed" in function.seen(v).element_layouts for v in parts)
+    return "it gives tuples of values that are held in several layouts" if mixed else ""
 
 
 def is_topk(function: Function, node: ast.Call) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portwright.codegen.keyed import without_dicts
+from portwright.codegen.renamed import with_own_names
 from portwright.codegen.source import Comments, comments_of, number, parse_function
 from portwright.codegen.trace import ClassTrace, FunctionTrace, ModuleTrace, Seen, Trace
 
@@ -80,7 +81,7 @@ class Program:
         self.trace = trace
         self.runtime = runtime
         self.functions: dict[str, Function] = {
-            fid: Function(f, without_dicts(parse_function(f.source), f), comments_of(f.source))
+            fid: Function(f, with_own_names(without_dicts(parse_function(f.source), f), f), comments_of(f.source))
             for fid, f in trace.functions.items()
         }
         self.by_owner: dict[tuple[str, str], str] = {

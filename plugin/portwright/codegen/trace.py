@@ -69,7 +69,8 @@ class Seen:
 class GlobalRef:
     """What a global name of a function stands for."""
 
-    sort: str  # "module" | "const" | "function" | "class" | "dtype" | "table" (of functions) | "classes" | "other"
+    # "module" | "const" | "function" | "class" | "dtype" | "table" (of functions) | "classes" | "activations" | "other"
+    sort: str
     name: str = ""  # qualified: "math", "torch.nn.functional"
     value: Plain = None
     fid: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, cast
 
+from portwright.codegen.emit.children import replaced_child
 from portwright.codegen.emit.computed import formatted, write_computed
 from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.items import last_item
@@ -52,6 +53,8 @@ def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast
     """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
     out: list[ast.stmt] = []
     place = None
+    if (child := replaced_child(scope, t, translated)) is not None:
+        return [child]
     if isinstance(t.value, ast.Name) and t.value.id == scope.self_name and "module" in scope.kinds(value):
         made = quote("setattr(x, key, value)", x=scope.expr(t.value), key=scope.expr(t.slice), value=translated)
         return [ast.Expr(made)]  # a dict of modules that its class fills

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import cast
 
+from portwright.codegen.emit.children import children_call
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
@@ -107,6 +108,8 @@ def single_call(scope: Scope, n: ast.Call, callee: Callee) -> ast.expr:
         return dict_view(scope, cast(ast.Attribute, n.func).value, callee.name)
     if callee.torch and callee.name == "forward" and is_base_forward(scope, n):
         return base_forward(scope, n)
+    if (walk := children_call(scope, n, callee)) is not None:
+        return walk
     if callee.torch or is_library_row(callee):
         return apply_row(scope, n, callee)
     if callee.name in ("isinstance", "issubclass", "hasattr", "callable") and callee.module == "builtins":

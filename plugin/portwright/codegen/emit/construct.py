@@ -104,6 +104,7 @@ def with_bound(scope: Scope, n: ast.Call, callee: Callee) -> tuple[ast.Call, lis
 VARIANTS = {  # layers whose row depends on an argument's value: torch's base, the argument, the value, the row
     ("RMSNorm", "elementwise_affine", False): "RMSNorm without weight",
     ("AvgPool2d", "ceil_mode", True): "AvgPool2d over the edge",
+    ("MaxPool2d", "ceil_mode", True): "MaxPool2d over the edge",
     ("AvgPool2d", "count_include_pad", False): "AvgPool2d of what is inside",
 }
 

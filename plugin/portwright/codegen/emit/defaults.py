@@ -33,16 +33,16 @@ def fold_parameters(scope: Scope) -> None:
         if q in scope.facts.forced.get(fid, frozenset()):
             continue
         value = seen.consts[0]
+        unasked = scope.is_root_entry and q not in scope.program.trace.arguments
         if scope.reached_stores.get(q) != 1 and not assigned_only(scope, q, value):
             if (
                 scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}
                 and (not scope.is_root_init or value == trace.defaults.get(q, ...))
-                and (not scope.is_root_entry or value is None or value == trace.defaults.get(q, ...))
+                and (not scope.is_root_entry or unasked or value is None or value == trace.defaults.get(q, ...))
             ):
                 scope.entry_literals[q] = (value, first_store(scope, q))
             continue
         if scope.is_root_entry or scope.is_root_init:
-            unasked = scope.is_root_entry and q not in scope.program.trace.arguments
             scales = scope.is_root_entry and type(value) in (int, float)  # a number that callers give, and may vary
             if value is None or unasked or (value == trace.defaults.get(q, ...) and not scales):
                 scope.folded[q] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from portwright.codegen.emit.assign import assign_attribute, register
+from portwright.codegen.emit.children import copied
 from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import container, opened, torch_arguments
 from portwright.codegen.emit.initial import only_draws
@@ -263,6 +264,11 @@ def called_for_effect(scope: Scope, value: ast.Call) -> list[ast.stmt]:
 
 def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list[ast.stmt]:
     """`x.op_()`: a new value for the name x; on a view it would have to reach the base, which MLX cannot."""
+    own = copied(scope, f.value, value.args[0]) if name == "copy_" and len(value.args) == 1 else None
+    if own is not None:
+        return assign_attribute(scope, own, value.args[0])
+    if name == "copy_" and isinstance(f.value, ast.Name) and replaces(scope, f.value, value):
+        return [ast.Assign([ast.Name(f.value.id, ast.Store())], scope.expr(value.args[0]))]
     root = chain_root(f.value)
     if isinstance(root, ast.Name):
         return [ast.Assign([ast.Name(root.id, ast.Store())], scope.expr(value))]
@@ -294,6 +300,13 @@ def filled(scope: Scope, value: ast.Call, held: ast.Attribute, name: str) -> lis
     if set(before.shapes) != set(given.shapes) or before.dtypes != given.dtypes:
         raise HoleError("copy_ of another shape or dtype")
     return assign_attribute(scope, target, value.args[0])
+
+
+def replaces(scope: Scope, held: ast.Name, copy: ast.Call) -> bool:
+    """Whether a copy gives a local name just what it copies: the same shape, dtype and layout."""
+    ours, given = scope.seen(held), scope.seen(copy.args[0]) if copy.args else scope.seen(None)
+    alike = bool(ours.shapes) and ours.shapes == given.shapes and ours.dtypes == given.dtypes
+    return alike and scope.is_last(held) == scope.is_last(copy.args[0])
 
 
 def chain_root(node: ast.expr) -> ast.expr:

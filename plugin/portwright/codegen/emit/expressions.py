@@ -78,9 +78,7 @@ def starred(scope: Scope, node: ast.expr) -> ast.expr:
 def lambda_(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.Lambda, node)
     if isinstance(n.body, ast.Call) and not scope.seen(n.body).n:  # never called: it must not be
-        text = ast.Constant(ast.unparse(n.body))
-        refusal = ask(ast.Call(ast.Name("not_ported", ast.Load()), [text], []), Demand("snippet", "not_ported"))
-        return ast.Lambda(n.args, refusal)
+        return ast.Lambda(n.args, not_seen(n.body))
     return ast.Lambda(n.args, scope.expr(n.body))
 
 
@@ -263,9 +261,23 @@ def is_unbound(scope: Scope, name: str) -> bool:
 def comprehension(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.ListComp, node)
     scope.nested += 1
-    out = type(n)(scope.expr(n.elt), generators(scope, n.generators))
+    made = not_seen(n.elt) if never_ran(scope, n) else scope.expr(n.elt)
+    out = type(n)(made, generators(scope, n.generators))
     scope.nested -= 1
     return out
+
+
+def never_ran(scope: Scope, n: ast.ListComp) -> bool:
+    """Whether nothing was ever iterated over, where an item would take a call."""
+    ran = any(scope.seen(x).n for x in ast.walk(n.elt))
+    calls = any(isinstance(x, ast.Call) for x in ast.walk(n.elt))
+    return calls and not ran and bool(scope.seen(n.generators[0].iter).n)
+
+
+def not_seen(node: ast.expr) -> ast.expr:
+    """What refuses at run time in the place of an expression that no run reached."""
+    text = ast.Constant(ast.unparse(node))
+    return ask(ast.Call(ast.Name("not_ported", ast.Load()), [text], []), Demand("snippet", "not_ported"))
 
 
 @expression(ast.DictComp)

@@ -79,6 +79,8 @@ def torch_layer_attribute(scope: Scope, node: ast.Attribute, classes: Iterable[s
     if node.attr == "dilation" and len(base) == 1 and base <= {"Conv2d", "Conv3d"}:  # MLX keeps it as it is given
         axes = ast.Constant(int(next(iter(base))[4]))
         return quote("(d,) * n if isinstance(d, int) else d", d=quote("x.dilation", x=scope.expr(node.value)), n=axes)
+    if node.attr in ("num_features", "running_mean", "running_var") and base <= {"BatchNorm1d", "BatchNorm2d"}:
+        return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
     if node.attr in GEOMETRY and base <= {"Conv2d", "Conv3d"}:
         return ast.Attribute(scope.expr(node.value), node.attr, ast.Load())
     if node.attr in GEOMETRY and base and base <= {"Conv1d", "ConvTranspose1d"}:

@@ -28,6 +28,13 @@ def emptied(scope: Scope, n: ast.For) -> ast.stmt | None:
     return made
 
 
+def is_idle(s: ast.stmt) -> bool:
+    """Whether a statement only says what was taken for granted of something that the port leaves out."""
+    if hasattr(s, "bound"):
+        return not s.effects and not s.bound  # type: ignore[attr-defined]
+    return isinstance(s, ast.If) and all(is_idle(x) for x in (*s.body, *s.orelse))
+
+
 def counted(loop: ast.For) -> ast.For:
     """`for i, x in enumerate(xs)` with i unread is `for x in xs`."""
     t, i = loop.target, loop.iter

@@ -11,12 +11,14 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import Assumption, HoleError
 from portwright.codegen.idioms.activations import carried, function_of, layer_of
 from portwright.codegen.layout import to_first, to_last
-from portwright.codegen.quote import quote
+from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 from portwright.codegen.translate.shared_layers import LAYERS, carried_layer
+
+WITH_WEIGHTS = {"PReLU": "nn.PReLU()"}  # activations as torch makes them when it is told nothing
 
 
 def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
@@ -27,10 +29,29 @@ def activation_value(scope: Scope, node: ast.expr) -> ast.expr | None:
     if isinstance(node, ast.Subscript) and "module" in scope.kinds(node.value):
         return None  # an item of a module list is the item
     layer = layer_of(scope.work.activations, scope.program, seen.paths)
+    if layer is None and (chosen := chosen_by_name(scope, node)) is not None:
+        return chosen
     if layer is None and len(seen.types) == 1 and seen.types <= set(LAYERS):
         cls = next(iter(seen.types))
         layer = carried_layer(scope, LAYERS[cls][0], cls)
     return assuming(layer, choices(scope, node)) if layer is not None else None
+
+
+def chosen_by_name(scope: Scope, node: ast.expr) -> ast.expr | None:
+    """An item of a registry of activations under several names: MLX's layers under those that were seen."""
+    if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)):
+        return None
+    ref, names = scope.global_(node.value.id), scope.seen(node.slice)
+    if ref is None or ref.sort != "activations" or names.mixed or not names.consts:
+        return None
+    layers = []
+    for answer in (ref.value.get(name, "") for name in names.consts):
+        known = scope.work.activations.get(answer)
+        if known is None and answer not in WITH_WEIGHTS:
+            return None
+        text = known[1] if known is not None else WITH_WEIGHTS[answer]
+        layers.append(carried(quote(text), text.partition("(")[0]))
+    return ast.Subscript(ast.Dict(list(map(literal, names.consts)), layers), scope.expr(node.slice), ast.Load())
 
 
 def assuming(node: ast.expr, assumptions: list[Assumption]) -> ast.expr:

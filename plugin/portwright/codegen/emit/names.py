@@ -8,6 +8,7 @@ from typing import cast
 
 import mlx.nn as nn
 
+from portwright.codegen.emit.children import layer_type
 from portwright.codegen.emit.configs import config_demands, config_keys
 from portwright.codegen.emit.globals import dtype, global_name, is_standard, referred
 from portwright.codegen.emit.layer_attributes import (
@@ -140,7 +141,7 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
     constant = module_constant(scope, n)
     if constant is not None:
         return constant
-    if (layer := layer_class(scope, n)) is not None:
+    if (layer := layer_class(scope, n) or layer_type(scope, n)) is not None:
         return layer
     if "device" in seen.kinds:
         return ast.Constant(None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import config_keys, field_of, holder, holds
 from portwright.codegen.emit.properties import is_computed, is_saved
+from portwright.codegen.emit.scope import grows
 from portwright.codegen.facts.record import assumed_in
 from portwright.codegen.quote import is_literal, literal, plain
 
@@ -335,7 +336,9 @@ def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         text = next(iter(found)) if len(found) == 1 else "?"
         return ast.parse(text, mode="eval").body if text != "?" else None
     values = assigned(scope, lambda t: isinstance(t, ast.Name) and t.id == node.id)
-    return rewritten(scope, values[0], depth + 1) if len(values) == 1 else None
+    if len(values) != 1 or (scope.kinds(node) & {"list", "dict", "set"} and grows(scope, node.id)):
+        return None
+    return rewritten(scope, values[0], depth + 1)
 
 
 def is_before_stores(scope: Scope, node: ast.Name) -> bool:

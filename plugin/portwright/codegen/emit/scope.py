@@ -312,6 +312,20 @@ def is_changed(scope: Scope, name: str) -> bool:
     return False
 
 
+def grows(scope: Scope, name: str) -> bool:
+    """Whether code changes what a local name holds: it calls a method of it in a statement, or assigns an item."""
+    for s in scope.function.nodes:
+        if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and isinstance(s.value.func, ast.Attribute):
+            holder = s.value.func.value
+        elif isinstance(s, ast.Subscript) and isinstance(s.ctx, (ast.Store, ast.Del)):
+            holder = s.value
+        else:
+            continue
+        if isinstance(holder, ast.Name) and holder.id == name:
+            return True
+    return False
+
+
 def all_args(a: ast.arguments) -> list[ast.arg]:
     return [x for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if x]
 

@@ -8,7 +8,7 @@ from typing import cast
 from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
 from portwright.codegen.emit.effects import DROPPED, expression_statement
 from portwright.codegen.emit.items import last_item
-from portwright.codegen.emit.loops import counted, emptied
+from portwright.codegen.emit.loops import counted, emptied, is_idle
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide
 from portwright.codegen.emit.refusal import is_refusal, reference_error
@@ -321,7 +321,7 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     scope.nested -= 1
     if n.orelse:
         raise HoleError("for ... else")
-    if not body:
+    if all(is_idle(s) for s in body):
         return []
     inside = [x for s in n.body for x in ast.walk(s)]
     if any(isinstance(x, ast.Call) for x in inside) and not any(scope.seen(x).n for x in inside):

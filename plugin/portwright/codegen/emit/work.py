@@ -333,8 +333,11 @@ def without_markers(body: list[ast.stmt], finished: Finished) -> list[ast.stmt]:
             inner = getattr(s, name, None)
             if isinstance(inner, list):
                 emptied = without_markers(inner, finished)
+                if inner and not emptied and isinstance(s, ast.For):
+                    break
                 if inner and not emptied and name == "body":
                     emptied = [ast.Pass()]
                 setattr(s, name, emptied)
-        out.append(s)
+        else:
+            out.append(s)
     return out

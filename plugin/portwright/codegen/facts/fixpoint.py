@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from portwright.codegen.emit.work import Work
 from portwright.codegen.facts.record import ALL, Demand, Facts
-from portwright.codegen.facts.returns import result_shapes
+from portwright.codegen.facts.returns import Result, result_shapes
 from portwright.codegen.idioms.proofs import Proofs
 from portwright.codegen.program import Program
 from portwright.errors import ExitCode, PortError, Problem
@@ -23,7 +23,7 @@ def solve(program: Program, proofs: Proofs) -> Work:
     results = result_shapes(program)
     trace = program.trace
     roots = [f for f in (trace.entry, trace.init) if f in program.functions]
-    facts = Facts(used={trace.entry: frozenset({ALL})})
+    facts = Facts(used={trace.entry: given_out(program, results)})
     settled = False  # a hole of an early pass may be none later: until then it keeps nothing alive
     for _ in range(PASSES):
         work = Work(program, facts, results, proofs, settled)
@@ -49,6 +49,20 @@ def still_called(work: Work, roots: list[str]) -> frozenset[str]:
         reached.add(fid)
         pending += [d.a for d in work.done[fid].demands if d.kind == "call"]
     return frozenset(f for f in work.facts.called if f in reached or work.is_in_class(f))
+
+
+# Decorators that take a field out of the result, unless it is asked for.
+FILTERS = {"transformers.backbone_utils.filter_output_hidden_states": "hidden_states"}
+
+
+def given_out(program: Program, results: Mapping[str, Result]) -> frozenset[int]:
+    """The elements of its result that the root gives to whoever calls it."""
+    entry = program.functions.get(program.trace.entry)
+    result = results.get(program.trace.entry)
+    taken = {FILTERS.get(d) for d in entry.trace.decorators} if entry is not None else set()
+    if result is None or not taken & set(result.keys):
+        return frozenset({ALL})
+    return frozenset(i for i, key in enumerate(result.keys) if key not in taken)
 
 
 def merged(program: Program, facts: Facts, work: Work) -> Facts:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from portwright.codegen.observe.configs import config_traces, jsonable, root_config
-from portwright.codegen.observe.modules import Paths, loose_trace, model_trace
+from portwright.codegen.observe.modules import Paths, loose_trace, model_trace, response
 from portwright.codegen.observe.policy import enclosed, global_name, is_rewritten
 from portwright.codegen.observe.recorder import Recorder
 from portwright.codegen.observe.resolve import class_key, function_key, python_function
@@ -52,6 +52,9 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
     functions = {k: python_function(v) for k, v in value.items() if callable(v)} if type(value) is dict else {}
     if functions and len(functions) == len(value) and all(isinstance(k, str) for k in functions):
         return GlobalRef("table", value={k: function_key(f) for k, f in functions.items() if f is not None})
+    activations = activations_of(value, recorder) if isinstance(value, dict) and type(value) is not dict else {}
+    if activations:
+        return GlobalRef("activations", type(value).__name__, value=activations)
     if isinstance(value, type):
         recorder.classes[class_key(value)] = value
         return GlobalRef("class", f"{value.__module__}.{value.__qualname__}", cls=class_key(value))
@@ -62,6 +65,22 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
         return GlobalRef("function", f"{function.__module__}.{function.__qualname__}", fid=fid)
     name = getattr(value, "__name__", type(value).__name__)
     return GlobalRef("other", f"{getattr(value, '__module__', '') or ''}.{name}")
+
+
+def activations_of(registry: Mapping[Any, Any], recorder: Recorder) -> dict[str, str]:
+    """What each name in a registry of activations answers to a ramp, and torch's layer where that has weights."""
+    found: dict[str, str] = {}
+    for key in registry:
+        try:
+            made = registry[key]
+        except Exception:
+            continue
+        answer = response(made, recorder.sampler) if isinstance(made, torch.nn.Module) else ""
+        if not answer and type(made).__module__.startswith("torch.nn"):
+            answer = type(made).__name__
+        if answer and isinstance(key, str):
+            found[key] = answer
+    return found
 
 
 def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> FunctionTrace:

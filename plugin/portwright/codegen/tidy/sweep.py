@@ -34,12 +34,11 @@ def live_names(body: list[ast.stmt]) -> set[str]:
                 roots.update(loads(s))
         elif isinstance(s, (ast.Assign, ast.AugAssign)):
             targets = s.targets if isinstance(s, ast.Assign) else [s.target]
-            bound = {x for t in targets for x in stores(t)}
-            holders = {t.value.id for t in targets if isinstance(t, ast.Subscript) and isinstance(t.value, ast.Name)}
+            bound = {x for t in targets for x in targets_of(t)}
             plain = all(is_local(t) for t in targets)
             needs = loads(s) | control
             if plain:
-                feeds.append((bound | holders, needs))
+                feeds.append((bound, needs))
             else:
                 roots.update(needs)
         elif isinstance(s, ast.If):
@@ -140,6 +139,11 @@ def same_names(target: ast.expr, value: ast.Tuple) -> bool:
 
 
 def targets_of(target: ast.expr) -> set[str]:
+    """The local names that a target binds, or changes an item of."""
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return {x for e in target.elts for x in targets_of(e)}
+    if isinstance(target, ast.Starred):
+        return targets_of(target.value)
     if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
         return {target.value.id}
     return stores(target)

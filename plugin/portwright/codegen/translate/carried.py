@@ -57,11 +57,21 @@ PATCHES = '''def patch_places(kernel, dilation, stride, sizes):
         count = (size - d * (k - 1) - 1) // s + 1
         places.append([slice(i * d, i * d + s * (count - 1) + 1, s) for i in range(k)])
     return places
-
-
-def both_axes(*values):
-    return [(v, v) if isinstance(v, int) else tuple(v) for v in values]
 '''
+
+NAMED_CHILDREN = '''def named_children(module):
+    """The modules directly inside a module or a list of modules, and the lists of modules, by name."""
+
+    def holds(x):
+        return isinstance(x, nn.Module) or (isinstance(x, list) and len(x) > 0 and all(map(holds, x)))
+
+    held = enumerate(module) if isinstance(module, list) else module.items()
+    return [(name, x) for name, x in held if holds(x)]
+'''
+
+BOTH_AXES = """def both_axes(*values):
+    return [(v, v) if isinstance(v, int) else tuple(v) for v in values]
+"""
 
 FOLD = '''def from_patches(x, size, kernel, dilation=1, padding=0, stride=1):
     """The picture that columns of patches add up to."""
@@ -89,8 +99,26 @@ TRANSPOSED_WEIGHT = '''def transposed_weight(weight, groups):
     return mx.moveaxis(mx.unflatten(weight, 0, (groups, -1)), 1, -1).flatten(0, 1)
 '''
 
+CEIL_MAX_POOL = '''class CeilMaxPool2d(nn.Module):
+    """The greatest value of windows of which the last may reach over the edge, if it begins inside."""
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        super().__init__()
+        self.sizes = list(zip(*both_axes(kernel_size, stride or kernel_size, padding)))
+        self.pool = nn.MaxPool2d(kernel_size, stride)
+
+    def __call__(self, x):
+        widths = [(0, 0)]
+        for n, (k, s, p) in zip(x.shape[1:3], self.sizes):
+            count = (n + 2 * p - k + s - 1) // s + 1
+            count -= (count - 1) * s >= n + p
+            widths.append((p, max((count - 1) * s + k - n - p, 0)))
+        return self.pool(mx.pad(x, [*widths, (0, 0)], constant_values=-mx.inf))
+'''
+
 SNIPPETS = {
     "transposed_weight": TRANSPOSED_WEIGHT,
+    "CeilMaxPool2d": CEIL_MAX_POOL,
     "InnerAvgPool2d": INNER_POOL,
     "hard_sigmoid": HARD_SIGMOID,
     "HardSigmoid": HARD_SIGMOID_LAYER,
@@ -99,13 +127,16 @@ SNIPPETS = {
     "padded": PADDED,
     "pad_by_mode": PAD_BY_MODE,
     "patch_places": PATCHES,
+    "both_axes": BOTH_AXES,
+    "named_children": NAMED_CHILDREN,
     "from_patches": FOLD,
 }
 # What a snippet needs before it.
 NEEDS = {
+    "CeilMaxPool2d": ("both_axes",),
     "padded": ("pad_by_index",),
     "pad_by_mode": ("pad_by_index",),
     "HardSigmoid": ("hard_sigmoid",),
     "SqrtSoftplus": ("sqrt_softplus",),
-    "from_patches": ("patch_places",),
+    "from_patches": ("patch_places", "both_axes"),
 }

@@ -250,6 +250,16 @@ CONSTRUCTORS: dict[str, Constructor] = {
         channels_last=True,
         snippet="CeilAvgPool2d",
     ),
+    "MaxPool2d over the edge": Constructor(
+        f"kernel_size stride padding {POOLING['Max']}",
+        "CeilMaxPool2d",
+        "kernel_size",
+        {"stride": "stride", "padding": "padding"},
+        {"stride": None, "padding": 0},
+        refused={"dilation": 1, "return_indices": False, "ceil_mode": True},
+        channels_last=True,
+        snippet="CeilMaxPool2d",
+    ),
     "AvgPool2d of what is inside": Constructor(
         "kernel_size stride padding ceil_mode count_include_pad divisor_override",
         "InnerAvgPool2d",

@@ -242,12 +242,20 @@ POOL = "input kernel_size stride=None padding=0"
     Layout.AWARE,
 )
 def average_pool(op: Operation) -> ast.expr:
+    over_edge = op.name.endswith("2d") and op.value("ceil_mode", False) is True
+    if over_edge:
+        refuse(op, padding=0, divisor_override=None)
+        return ask(pool(op, "CeilAvgPool2d"), Demand("snippet", "CeilAvgPool2d"))
     refuse(op, ceil_mode=False, count_include_pad=True, divisor_override=None)
     return pool(op, f"nn.AvgPool{op.name[-2:]}")
 
 
 @row("max_pool1d max_pool2d max_pool3d", POOL + " dilation=1 ceil_mode=False return_indices=False", Layout.AWARE)
 def max_pool(op: Operation) -> ast.expr:
+    over_edge = op.name.endswith("2d") and op.value("ceil_mode", False) is True
+    if over_edge:
+        refuse(op, dilation=1, return_indices=False)
+        return ask(pool(op, "CeilMaxPool2d"), Demand("snippet", "CeilMaxPool2d"))
     refuse(op, dilation=1, ceil_mode=False, return_indices=False)
     return pool(op, f"nn.MaxPool{op.name[-2:]}")
 

@@ -69,8 +69,8 @@ GRID_SAMPLE = '''def sample_on_grid(x, grid, align_corners=False, border=False):
             column, line = first[..., 0] + right, first[..., 1] + down
             inside = (column >= 0) & (column < width) & (line >= 0) & (line < height)
             share = (rest[..., 0] if right else 1 - rest[..., 0]) * (rest[..., 1] if down else 1 - rest[..., 1])
-            column = mx.clip(column, 0, width - 1).astype(mx.int32)
-            line = mx.clip(line, 0, height - 1).astype(mx.int32)
+            column = mx.clip(column.astype(mx.int32), 0, width - 1)  # whatever NaN becomes, it is a place inside
+            line = mx.clip(line.astype(mx.int32), 0, height - 1)
             values = x.transpose(0, 2, 3, 1)[mx.arange(batch)[:, None, None], line, column]
             total = total + values * (share * inside)[..., None]
     return total.transpose(0, 3, 1, 2)
