@@ -277,7 +277,7 @@ def size(op: Operation) -> ast.expr:
     return quote("x.shape[d]", x=op["input"], d=op.axis() or literal(0))
 
 
-template("dim ndimension", "input", "input.ndim", Layout.ELEMENTWISE)
+template("dim ndimension", "input", "input.ndim", Layout.AWARE)
 template("numel nelement", "input", "input.size", Layout.AWARE)
 template("item", "input", "input.item()")
 template("tolist", "input", "input.tolist()")

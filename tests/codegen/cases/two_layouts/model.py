@@ -54,7 +54,7 @@ class Gate(nn.Module):
         self.scaled = scaled
 
     def __call__(self, x):
-        weight = self.weight.reshape(-1, *[1] * (x.transpose(0, 3, 1, 2).ndim - 2))
+        weight = self.weight.reshape(-1, *[1] * (x.ndim - 2))
         x = x * mx.sigmoid(weight).transpose(1, 2, 0)
         if self.scaled:
             x = x * 2.0
