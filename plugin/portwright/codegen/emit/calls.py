@@ -289,7 +289,8 @@ def plain_call(scope: Scope, n: ast.Call) -> ast.expr:
     own = called_name in local_functions(scope)  # written out in place, where all is held as it was seen there
     if last and called_name not in WALKS and not own:
         raise HoleError("a channels-last value is handed to a Python function")
-    if any("cl" in t for t in scope.seen(n).element_tags) and not own:
+    copies = called_name in ("list", "tuple") and all(scope.kinds(a) <= {"list", "tuple"} for a in n.args)
+    if any("cl" in t for t in scope.seen(n).element_tags) and not own and not copies:
         raise HoleError("a Python function takes a tensor to parts that are held channels-last")
     moved = [] if own else last
     given = [to_first(scope.expr(a), scope.rank(a) or 0) if a in moved else elements(scope, a) for a in n.args]

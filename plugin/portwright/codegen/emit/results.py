@@ -10,6 +10,7 @@ import ast
 
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.returns import asks_presence
 from portwright.codegen.holes import HoleError
 
 PARTS = (ast.Constant, ast.UnaryOp, ast.Slice)
@@ -44,6 +45,8 @@ def result_variables(scope: Scope) -> dict[str, tuple[str, ...]]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in found and scope.seen(node).n:
             if node.id in scope.entry_literals and node.lineno <= scope.entry_literals[node.id][1]:
                 continue  # a parameter that starts from a literal, before it is assigned
+            if asks_presence(scope.function, node) and scope.kinds(node) == {"output"}:
+                continue  # it holds the result there: nothing asks whether it does
             parent = parents[node]
             index = isinstance(parent, ast.Subscript) and isinstance(parent.slice, PARTS)
             if not (index or isinstance(parent, ast.Attribute)):
