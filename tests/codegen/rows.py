@@ -382,6 +382,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "repeat(x, 'b d -> b (d r) n', n=3, r=2) * repeat(y, '1 d -> b d 1', b=x.shape[0])",
         {"x": (2, 4), "y": (1, 8)},
     ),
+    "einops.einsum": (
+        "einsum(x, y, 'batch rows d, batch cols d -> batch rows cols')",
+        {"x": (2, 3, 4), "y": (2, 5, 4)},
+    ),
     "einops.reduce": (
         "reduce(x, 'b (n k) d -> b n', 'mean', k=2) + reduce(x, 'b (n k) d -> b n', 'max', k=2)",
         {"x": (2, 6, 4)},

@@ -14,7 +14,7 @@ from rows import ROWS
 
 HEAD = """import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce, repeat
+from einops import einsum, rearrange, reduce, repeat
 from torch import nn
 
 

@@ -44,9 +44,10 @@ def port_path(program: Program, model: int, path: str) -> str:
     """A module's path in the port: each attribute under the name that MLX allows."""
     out, at = [], ""
     for part in path.split(".") if path else []:
-        parent = program.modules[f"{model}:{at}"]
-        own = is_own(program, parent.cls) and part in parent.children
-        out.append(place(program, parent, part) if own else attribute_name(program, [parent.cls], part))
+        parent = program.modules.get(f"{model}:{at}")  # none where it is a module that stands in another place too
+        own = parent is not None and is_own(program, parent.cls) and part in parent.children
+        classes = [parent.cls] if parent is not None else []
+        out.append(place(program, parent, part) if own and parent else attribute_name(program, classes, part))
         at = f"{at}.{part}" if at else part
     return ".".join(out)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from string import ascii_letters
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import transpose
-from portwright.codegen.quote import call, literal, method, quote, tuple_of
+from portwright.codegen.quote import call, literal, method, plain, quote, tuple_of
 from portwright.codegen.translate.library import LIBRARY_ROWS
 from portwright.codegen.translate.registry import Layout, Operation, row
 
@@ -144,6 +145,17 @@ def reduce(op: Operation) -> ast.expr:
     if gone:
         x = call(f"mx.{kind}", x, axis=literal(gone if len(gone) > 1 else gone[0]))
     return joined(ordered(op, x, [name for name in names if name in wanted], wanted), pattern.after)
+
+
+@row("einops.einsum", "*operands", Layout.OPAQUE, LIBRARY_ROWS)
+def contracted(op: Operation) -> ast.expr:
+    """Names of axes as the letters of an equation."""
+    pattern = plain(op.scope.known(op.raw_star[-1]))
+    letters: dict[str, str] = {}
+    if not isinstance(pattern, str) or "(" in pattern or len(set(re.findall(r"\w+", pattern))) > len(ascii_letters):
+        raise HoleError(f"{op.name} by {pattern!r}")
+    equation = re.sub(r"\w+", lambda m: letters.setdefault(m[0], ascii_letters[len(letters)]), pattern)
+    return call("mx.einsum", literal(equation.replace(" ", "")), *op.star[:-1])
 
 
 def packed_axis(op: Operation) -> tuple[int, int]:
