@@ -62,7 +62,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
             defaults,
         ),
         body or [ast.Pass()],
-        decorators(trace),
+        decorators(trace) if is_method else [],
         None,
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
