@@ -151,6 +151,11 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "+ F.grid_sample(x, y, padding_mode='border', align_corners=True)",
         {"x": (2, 3, 5, 7), "y": (2, 4, 6, 2)},
     ),
+    "grid_sample by cubes": (
+        "F.grid_sample(x, torch.tanh(y) * 1.2, mode='bicubic', align_corners=False) "
+        "+ F.grid_sample(x, y, mode='bicubic', padding_mode='border', align_corners=True)",
+        {"x": (2, 3, 5, 7), "y": (2, 4, 6, 2)},
+    ),
     "bucketize": (
         "torch.bucketize(x, torch.sort(p).values, right=True) + torch.bucketize(x, torch.sort(p).values)",
         {"x": (2, 5), "p": (4,)},

@@ -97,7 +97,7 @@ def is_prepared(op: Operation) -> bool:
     """Whether the mask is one of four axes that a caller made, which the library hands back as it is."""
     if "attention_mask" not in op.raw or op.scope.is_root_entry:
         return False
-    return op.kinds("attention_mask") == {"tensor"} and op.scope.seen(op.raw["attention_mask"]).ranks == {4}
+    return op.kinds("attention_mask") <= {"tensor", "none"} and op.scope.seen(op.raw["attention_mask"]).ranks == {4}
 
 
 def give_masks(op: Operation, made: ast.Call) -> None:
@@ -138,8 +138,12 @@ def causal_base(op: Operation) -> ast.expr:
 )
 def causal(op: Operation) -> ast.expr:
     """An additive causal mask, from a padding mask of (batch, keys) or positions that show packed sequences."""
-    if is_prepared(op):
+    if is_prepared(op) and "none" not in op.kinds("attention_mask"):
         return op["attention_mask"]
+    if is_prepared(op):
+        given = op.args.pop("attention_mask")
+        op.raw.pop("attention_mask")
+        return quote("made if m is None else m", made=causal(op), m=given)
     op.assumed += causal_only(op, config_keys(op.scope, op.raw["config"]))
     if is_cached(op.scope.program) and op.name == "create_chunked_causal_mask":
         raise HoleError("a chunked mask with a cache")

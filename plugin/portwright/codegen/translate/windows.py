@@ -75,7 +75,35 @@ GRID_SAMPLE = '''def sample_on_grid(x, grid, align_corners=False, border=False):
             total = total + values * (share * inside)[..., None]
     return total.transpose(0, 3, 1, 2)
 '''
+CUBIC_ON_GRID = '''def cubic_on_grid(x, grid, align_corners=False, border=False):
+    """Bicubic samples of (batch, channels, rows, columns) at (batch, h, w, 2) places from -1 to 1."""
+
+    def shares(t, a=-0.75):
+        """Of the four neighbours of a place that lies t beyond the second."""
+        outer = [((a * v - 5 * a) * v + 8 * a) * v - 4 * a for v in (t + 1, 2 - t)]
+        inner = [((a + 2) * v - (a + 3)) * v * v + 1 for v in (t, 1 - t)]
+        return outer[0], *inner, outer[1]
+
+    batch, _, height, width = x.shape
+    scale = mx.array([width, height])
+    place = (grid + 1) / 2 * (scale - 1) if align_corners else ((grid + 1) * scale - 1) / 2
+    first = mx.floor(place)
+    across, down = shares(place[..., 0] - first[..., 0]), shares(place[..., 1] - first[..., 1])
+    total = 0
+    for i in range(4):
+        for j in range(4):
+            line, column = first[..., 1] + i - 1, first[..., 0] + j - 1
+            share = down[i] * across[j]
+            if not border:
+                share = share * ((column >= 0) & (column < width) & (line >= 0) & (line < height))
+            column = mx.clip(column, 0, width - 1).astype(mx.int32)
+            line = mx.clip(line, 0, height - 1).astype(mx.int32)
+            values = x.transpose(0, 2, 3, 1)[mx.arange(batch)[:, None, None], line, column]
+            total = total + values * share[..., None]
+    return total.transpose(0, 3, 1, 2)
+'''
 SNIPPETS = {
+    "cubic_on_grid": CUBIC_ON_GRID,
     "image_windows": IMAGE_WINDOWS,
     "sliding_windows": WINDOWS,
     "repeat_each": REPEAT_EACH,
@@ -115,13 +143,14 @@ def from_patches(op: Operation) -> ast.expr:
 @row("grid_sample", "input grid mode='bilinear' padding_mode='zeros' align_corners=False")
 def grid_sample(op: Operation) -> ast.expr:
     mode, padding = op.value("mode", "bilinear"), op.value("padding_mode", "zeros")
-    if mode != "bilinear" or padding not in ("zeros", "border") or op.rank() != 4:
+    if mode not in ("bilinear", "bicubic") or padding not in ("zeros", "border") or op.rank() != 4:
         raise HoleError(f"grid_sample with mode={mode!r}, padding_mode={padding!r}")
     corners = op.get("align_corners")
-    made = call("sample_on_grid", op["input"], op["grid"], align_corners=corners)
+    name = "sample_on_grid" if mode == "bilinear" else "cubic_on_grid"
+    made = call(name, op["input"], op["grid"], align_corners=corners)
     if padding == "border":
         made.keywords.append(ast.keyword("border", ast.Constant(True)))
-    return carried("sample_on_grid", made)
+    return carried(name, made)
 
 
 @row("bucketize", "input boundaries out_int32=False right=False")
