@@ -51,7 +51,7 @@ def global_name(scope: Scope, node: ast.Name) -> ast.expr:
         module, _, title = ref.name.rpartition(".")
         return ask(ast.Name(title, ast.Load()), Demand("import", f"from {module} import {title}"))
     if ref.sort == "classes":
-        made = {k: c for k, c in ref.value.items() if scope.program.instances.get(c)}
+        made = {k: c for k, c in ref.value.items() if c is not None and scope.program.instances.get(c)}
         names = [ask(ast.Name(scope.work.class_title(c), ast.Load()), Demand("class", c)) for c in made.values()]
         return ast.Dict([literal(k) for k in made], list(names))
     if ref.sort == "tensor":

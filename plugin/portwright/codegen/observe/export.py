@@ -44,8 +44,8 @@ def global_ref(value: Any, recorder: Recorder, variants: Variants) -> GlobalRef:
         return GlobalRef("dtype", str(value).removeprefix("torch."))
     if isinstance(value, PLAIN) or (isinstance(value, (tuple, list, dict)) and jsonable(value)):
         return GlobalRef("const", type(value).__name__, value)
-    if type(value) is dict and value and all(isinstance(k, str) and isinstance(v, type) for k, v in value.items()):
-        return GlobalRef("classes", value={k: class_key(c) for k, c in value.items()})
+    if type(value) is dict and all(isinstance(k, str) and (v is None or isinstance(v, type)) for k, v in value.items()):
+        return GlobalRef("classes", value={k: class_key(c) if c is not None else None for k, c in value.items()})
     numbers = {k: tensor_value(v) for k, v in value.items()} if type(value) is dict else tensor_value(value)
     if numbers and (not isinstance(numbers, dict) or all(numbers.values())):
         return GlobalRef("tensor", value=numbers)
