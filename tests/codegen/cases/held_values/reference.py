@@ -46,7 +46,7 @@ class Attention(nn.Module):
     def __init__(self, width, heads, scaled=True):
         super().__init__()
         self.heads = heads
-        self.scale = (width // heads) ** -0.5 if scaled else 1.0
+        self.scale = (width // heads) ** -0.5 if scaled else 0.1
         self.query = nn.Linear(width, width)
 
     def split(self, x, length, batch):
