@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from portwright.cli import main
 from portwright.workers import run_worker
 
 DRAW = """
@@ -72,3 +74,14 @@ def test_a_constructor_that_takes_modules_gets_them_from_their_descriptions() ->
         timeout=120,
     )
     assert json.loads(done.stdout) == [False, True, True]
+
+
+def test_only_a_whole_sweep_or_a_report_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying one model leaves the page of all models as it is; a report from results writes it."""
+    monkeypatch.chdir(tmp_path)
+    done = {"library": "transformers", "name": "bert", "kind": "", "status": "ported", "seconds": 1.0, "holes": []}
+    Path("r.jsonl").write_text(json.dumps({**done, "problems": [], "notes": []}) + "\n")
+    assert main(["atlas", "bert", "--results", "r.jsonl"]) == 0
+    assert not Path("docs").exists()
+    assert main(["atlas", "--report", "--results", "r.jsonl"]) == 0
+    assert "transformers" in Path("docs/atlas.md").read_text()

@@ -11,13 +11,14 @@ from typing import Any
 from ..errors import ExitCode, PortError, Problem
 
 LIBRARIES = ("transformers", "diffusers")
+PAGE = Path("docs/atlas.md")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="model types or classes (default: every one)")
     parser.add_argument("--library", action="append", choices=LIBRARIES, help="only this library")
     parser.add_argument("--results", type=Path, default=Path("atlas.jsonl"), help="JSON lines, resumed where they are")
-    parser.add_argument("--page", type=Path, default=Path("docs/atlas.md"), help="the page to write")
+    parser.add_argument("--page", type=Path, help=f"the page to write (default: {PAGE}; of a part, none)")
     parser.add_argument("--report", action="store_true", help="only write the page from the results")
     parser.add_argument("--jobs", type=int, default=1, help="tries at a time (default: 1)")
     parser.add_argument("--time-limit", type=float, default=180.0, metavar="SECONDS", help="of a try (default: 180)")
@@ -40,11 +41,15 @@ def run(args: argparse.Namespace) -> int:
     models, runs = read(args.results)
     if not models:
         raise PortError(Problem(str(args.results), "has no results", "run `portwright atlas` first"), ExitCode.USAGE)
-    args.page.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.page.with_suffix(".partial")
-    partial.write_text(report(models, runs), encoding="utf-8")
-    partial.replace(args.page)
-    print(f"{args.page}: {len(models)} models, {sum(m['status'] == 'ported' for m in models.values())} ported")
+    whole = args.report or not (args.names or args.library or args.sample)
+    page = args.page or (PAGE if whole else None)
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        partial = page.with_suffix(".partial")
+        partial.write_text(report(models, runs), encoding="utf-8")
+        partial.replace(page)
+    ported = sum(m["status"] == "ported" for m in models.values())
+    print(f"{page or args.results}: {len(models)} models, {ported} ported")
     return int(ExitCode.OK)
 
 
