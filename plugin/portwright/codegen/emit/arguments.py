@@ -19,6 +19,7 @@ from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
 from portwright.codegen.runtime.root import config_fields
+from portwright.codegen.source import parse_function
 from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
@@ -29,7 +30,7 @@ FROM_DICT = """
     @classmethod
     def from_dict(cls, config: dict) -> "{title}":
 {merge}        names = {{f.name for f in fields(cls)}}
-        return cls(**{{k: v for k, v in config.items() if k in names}})
+{others}        return cls(**{{k: v for k, v in config.items() if k in names}})
 """
 SHARED = '''
 class Config:
@@ -40,7 +41,21 @@ class Config:
         names = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in config.items() if k in names})
 '''
+OTHERS = """        others = sorted(set(config.get("kwargs", {{}})) - names{ignored})
+        if others:
+            refuse(", ".join(others))
+"""
 MERGE = '        config = {**config, **config.get("kwargs", {})}\n'
+
+
+def others(trace: Trace) -> str:
+    """What refuses keywords that a plain class takes through `**kwargs` and no run gave: they may mean anything."""
+    init = trace.functions.get(trace.init)
+    arguments = parse_function(init.source).args if init is not None else None
+    if arguments is None or trace.config_style != "kwargs" or arguments.kwarg is None:
+        return ""
+    ignored = sorted(a.arg for a in (*arguments.posonlyargs, *arguments.args[1:], *arguments.kwonlyargs))
+    return OTHERS.format(ignored=f" - set({ignored!r})" if ignored else "")
 
 
 @dataclass
@@ -149,7 +164,8 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
         text += made
         needs |= {f"import {m}" for m in modules}
     if not shared:
-        text += FROM_DICT.format(title=name, merge=MERGE if trace.config_style == "kwargs" else "")
+        merge = MERGE if trace.config_style == "kwargs" else ""
+        text += FROM_DICT.format(title=name, merge=merge, others=others(trace))
     return text
 
 

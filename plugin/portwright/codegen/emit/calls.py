@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import cast
 
 from portwright.codegen.emit.children import children_call
 from portwright.codegen.emit.choices import choices
 from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
-from portwright.codegen.emit.construct import construct, is_own_module
+from portwright.codegen.emit.construct import construct, is_own_module, with_bound
 from portwright.codegen.emit.globals import dtype, is_standard
 from portwright.codegen.emit.keywords import keyword_item
 from portwright.codegen.emit.modules import activation_value, leaf_module
@@ -60,6 +61,16 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
     if seen.kinds == {"dtype"} and len(seen.dtypes) == 1:
         return dtype(next(iter(seen.dtypes)))
     callees = seen.callees
+    if any(c.bound or c.bound_at for c in callees):
+        if len(callees) > 1:
+            raise HoleError("one call, several partials: " + ", ".join(sorted(c.name for c in callees)))
+        n, relied = with_bound(scope, n, callees[0])
+        return ask(call_of(scope, n, (dataclasses.replace(callees[0], bound=(), bound_at=""),)), *relied)
+    return call_of(scope, n, callees)
+
+
+def call_of(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
+    """A call of what it was seen to reach."""
     sorts = {c.sort for c in callees}
     if sorts == {"module"}:
         return module_call(scope, n, callees)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from typing import Any
 
 from portwright.codegen.emit.chains import item
 from portwright.codegen.emit.choices import choices, chosen_keywords, key
-from portwright.codegen.emit.keywords import passed_on
+from portwright.codegen.emit.keywords import is_held, passed_on
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.padding import named_padding, padded_layer, pads_itself
 from portwright.codegen.emit.scope import Scope, expanded_keywords
@@ -25,7 +24,7 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS, CONVOLUTIONS
 from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
 from portwright.codegen.translate.shared_layers import shared_layer
 
-CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict"})
+CONTAINERS = frozenset({"ModuleList", "Sequential", "ModuleDict", "ParameterList", "ParameterDict"})
 
 
 def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
@@ -36,9 +35,6 @@ def construct(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.exp
     if len(callees) > 1:
         raise HoleError("one constructor call, several classes: " + ", ".join(sorted(c.name for c in callees)))
     callee = callees[0]
-    if callee.bound:
-        written, relied = with_bound(scope, n, callee)
-        return ask(construct(scope, written, (dataclasses.replace(callee, bound=()),)), *relied)
     program = scope.program
     if "output" in scope.kinds(n):
         raise HoleError("a model output that is not returned at once")
@@ -94,6 +90,10 @@ def with_bound(scope: Scope, n: ast.Call, callee: Callee) -> tuple[ast.Call, lis
         if len(values) != len(callee.bound):
             raise HoleError("a partial of keywords that arrive by **")
         relied = [Demand("assume", a) for value in values for a in key(inner, made, value)]
+        called = [
+            k.value for k in made.keywords if k.arg not in dict(callee.bound) and "callable" in inner.kinds(k.value)
+        ]
+        relied += [Demand("assume", a) for value in called for a in choices(inner, value, 1)]
     given = {k.arg for k in n.keywords}
     added = [ast.keyword(name, literal(value)) for name, value in callee.bound if name not in given]
     out = ast.copy_location(ast.Call(n.func, n.args, [*n.keywords, *added]), n)
@@ -181,10 +181,10 @@ def parameter(scope: Scope, n: ast.Call) -> ast.expr:
 
 
 def container(scope: Scope, n: ast.Call, base: str) -> ast.expr:
-    """ModuleList and Sequential are lists in MLX, ModuleDict a dict."""
-    if base == "ModuleDict":
+    """Lists of modules or parameters and Sequential are lists in MLX, what has names is a dict."""
+    if base in ("ModuleDict", "ParameterDict"):
         return scope.expr(n.args[0]) if n.args else ast.Dict([], [])
-    if base == "ModuleList":
+    if base in ("ModuleList", "ParameterList"):
         if not n.args:
             return ast.List([], ast.Load())
         made = as_list(scope.expr(n.args[0]))
@@ -242,6 +242,8 @@ def torch_arguments(
     given: dict[str, ast.expr] = dict(zip(table.parameters.split(), opened(scope, n), strict=False))
     for k in expanded_keywords(scope, n):
         if k.arg is None:
+            if not scope.seen(n).starred and is_held(scope, k.value):
+                raise HoleError(f"what **{ast.unparse(k.value)} gives a layer, which was nothing in each run")
             for name in sorted(scope.seen(n).starred):
                 value = passed_on(scope, name, from_keywords(scope, [k.value], name), table.defaults)
                 given[name] = Translated(ast.Name(name, ast.Load()), value)

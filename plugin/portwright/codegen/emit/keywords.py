@@ -9,7 +9,7 @@ import ast
 
 from portwright.codegen.emit.scope import Scope, keyword_name
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import is_literal, literal, quote
+from portwright.codegen.quote import is_literal, literal, quote, stores
 
 
 def is_own(scope: Scope, node: ast.expr) -> bool:
@@ -57,6 +57,21 @@ def set_default(scope: Scope, n: ast.Call) -> list[ast.stmt]:
         keyword_name(scope, title)
     scope.defaulted.add(title)
     return [ast.Assign([ast.Name(title, ast.Store())], value)]
+
+
+def spread(scope: Scope, n: ast.Call, dynamic: list[ast.expr]) -> list[ast.keyword]:
+    """`**self.options` that brought nothing in any run: another config may put something in it."""
+    if scope.seen(n).starred:
+        return []
+    return [ast.keyword(None, scope.expr(value)) for value in dynamic if is_held(scope, value)]
+
+
+def is_held(scope: Scope, value: ast.expr) -> bool:
+    """Whether a dict is an attribute of a module or config, or a local name for one."""
+    if isinstance(value, ast.Name) and scope.reached_stores.get(value.id) == 1 and value.id not in scope.params:
+        made = [s.value for s in scope.function.nodes if isinstance(s, ast.Assign) and value.id in stores(s.targets[0])]
+        value = made[0] if len(made) == 1 else value
+    return isinstance(value, ast.Attribute) and scope.kinds(value) == {"dict"}
 
 
 def passed_on(scope: Scope, title: str, value: ast.expr, defaults: dict[str, object]) -> ast.expr:

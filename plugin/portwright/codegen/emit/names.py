@@ -319,7 +319,7 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     if (
         seen.const
         and not (node.attr in scope.program.stored_attributes and not classes)
-        and not any(scope.program.may_store(c, node.attr) for c in classes)
+        and not any(scope.program.may_store(c, node.attr) or scope.program.method(c, node.attr) for c in classes)
         and not scope.seen(node).callees
         and not any(node.attr in m.numbers for c in classes for m in scope.program.instances.get(c, ()))
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from portwright.codegen.emit.pins import pinned
 from portwright.codegen.emit.provenance import over_alternatives, over_config, settled
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, Node, ask, assumed_in
@@ -64,6 +65,9 @@ def decide(scope: Scope, test: ast.expr, keep: bool = False) -> Decision:
     if config is not None:
         return Decision(value=value, assumption=Assumption(where, text, value, "construction", ast.unparse(config)))
     guard = None if reason == "given" else guard_for(scope, test, value)
+    pins = pinned(scope, test) if guard is None and reason != "given" else None
+    if pins is not None:
+        return Decision(value=value, assumption=Assumption(where, text, True, "construction", ast.unparse(pins)))
     checked = "call" if guard is not None else "no"
     return Decision(value=value, assumption=Assumption(where, text, value, checked), guard=guard)
 

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from portwright.codegen.emit.choices import choices, chosen_keywords
-from portwright.codegen.emit.keywords import passed_on
+from portwright.codegen.emit.keywords import passed_on, spread
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
@@ -184,7 +184,7 @@ def arguments(
             continue
         value = passed_on(scope, q, from_keywords(scope, given.dynamic, q), dict(callee.trace.defaults))
         keywords.append(ast.keyword(q, value))
-    return args, keywords
+    return args, [*keywords, *spread(scope, n, given.dynamic)]
 
 
 def shortened(

@@ -1,8 +1,9 @@
-"""`functools.partial` of a module class: a call of it is a constructor call with more keywords."""
+"""`functools.partial` of a module class or a function: a call of it is a call with more keywords."""
 
 from __future__ import annotations
 
 import functools
+import types
 from typing import Any
 
 import torch
@@ -26,9 +27,13 @@ class Partials:
 
 
 def bound_keywords(value: Any) -> tuple[tuple[str, Any], ...] | None:
-    """The keywords that a partial of a module class adds; None for anything else, and where they are not plain."""
-    if not isinstance(value, functools.partial) or value.args or not isinstance(value.func, type):
+    """The keywords that a partial of a module class or a function adds; None where they are not plain, or no names."""
+    if not isinstance(value, functools.partial) or value.args:
         return None
-    held = {k: v for k, v in value.keywords.items() if k not in SURROUNDINGS}
+    is_class = isinstance(value.func, type) and issubclass(value.func, torch.nn.Module)
+    if not is_class and not isinstance(value.func, (types.FunctionType, types.MethodType)):
+        return None
+    named = (type, types.FunctionType)  # what is called by its own name in a port need not be handed over
+    held = {k: v for k, v in value.keywords.items() if not ((is_class and k in SURROUNDINGS) or isinstance(v, named))}
     plain = all(v is None or isinstance(v, (bool, int, float, str)) for v in held.values())
-    return tuple(held.items()) if plain and issubclass(value.func, torch.nn.Module) else None
+    return tuple(held.items()) if plain else None

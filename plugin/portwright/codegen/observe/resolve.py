@@ -45,7 +45,7 @@ def resolve(called: Any) -> Target:
     """Say what `called(...)` runs; never guesses: what is not known is sort "other"."""
     if isinstance(called, functools.partial):
         inner = resolve(called.func)
-        if inner.function is not None and is_rewritten(inner.function):
+        if inner.function is not None and is_rewritten(inner.function) and not (called.args or called.keywords):
             return inner
         return Target("other", f"partial of {inner.name}", None, None, "functools", False)  # a row would miss arguments
     if isinstance(called, torch.nn.Module):
