@@ -135,13 +135,9 @@ def layout(model: Any, inputs: dict[str, Any], kwargs: dict[str, Any]) -> dict[s
 
 def ported(model: Any, state: dict[str, Any], mapping: dict[str, Any]) -> list[tuple[str, Any]]:
     """The reference's weights under the port's names; layouts by the portmap's rule for each name's kind."""
-
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    renames = {}
-    for key, entry in mapping.items():
-        renames[key] = entry["from"][0]
     out = []
     for key, _ in tree_flatten(model.parameters()):
         entry = mapping.get(key) or alike(mapping, key)

@@ -9,7 +9,7 @@ from portwright.codegen.emit.children import replaced_child
 from portwright.codegen.emit.computed import formatted, write_computed
 from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.items import last_item
-from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context
+from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context, slot_roles
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
@@ -136,14 +136,7 @@ def is_first_value(scope: Scope, t: ast.Attribute) -> bool:
     held = t.value
     if t.attr != "data" or scope.trace.name != "__init__" or not isinstance(held, ast.Attribute):
         return False
-    roles = {
-        slot.role
-        for cls in holder_classes(scope, held.value)
-        for module in scope.program.instances.get(cls, ())
-        for slot in module.tensors
-        if slot.name == held.attr
-    }
-    return roles == {"parameter"}
+    return slot_roles(scope.program, holder_classes(scope, held.value), held.attr) == {"parameter"}
 
 
 def is_layers_own(scope: Scope, t: ast.expr, value: ast.expr) -> bool:

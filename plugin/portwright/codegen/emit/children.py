@@ -6,10 +6,8 @@ import ast
 
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import quote
 from portwright.codegen.trace import Callee
-from portwright.codegen.translate.constructors import CONSTRUCTORS
 
 WALKS = {"named_children": "named_children(x)", "children": "[child for _, child in named_children(x)]"}
 
@@ -29,19 +27,6 @@ def replaced_child(scope: Scope, target: ast.Subscript, translated: ast.expr) ->
         return None
     stored = ast.Subscript(scope.expr(held.value), scope.expr(target.slice), ast.Store())
     return ast.Assign([stored], translated)
-
-
-def layer_type(scope: Scope, node: ast.Attribute) -> ast.expr | None:
-    """`nn.BatchNorm2d` as a value that types are compared with: MLX's layer, where no other of torch's becomes that."""
-    if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
-        return None
-    row = CONSTRUCTORS.get(node.attr)
-    if ref.name != "torch.nn" or row is None or not row.layer.startswith("nn."):
-        return None
-    alike = {title for title, other in CONSTRUCTORS.items() if other.layer == row.layer} - {node.attr}
-    if any(scope.program.torch_base(cls) in alike for cls in scope.program.instances):
-        raise HoleError(f"the type {node.attr}, which is {row.layer} like another layer of the model")
-    return quote(row.layer)
 
 
 def copied(scope: Scope, held: ast.expr, value: ast.expr) -> ast.Attribute | None:

@@ -10,7 +10,7 @@ from portwright.codegen.emit.computed import write_computed
 from portwright.codegen.emit.construct import container, opened, torch_arguments
 from portwright.codegen.emit.initial import only_draws
 from portwright.codegen.emit.keywords import is_own, set_default
-from portwright.codegen.emit.names import holder_classes
+from portwright.codegen.emit.names import holder_classes, slot_roles
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.sequences import SEQUENCES, elements
 from portwright.codegen.emit.supers import is_super
@@ -226,14 +226,8 @@ def is_own_parameter(scope: Scope, node: ast.expr) -> bool:
     """`self.x` that is a parameter of every instance."""
     if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == scope.self_name):
         return False
-    roles = {
-        t.role
-        for cls in (scope.trace.owner, *holder_classes(scope, node.value))
-        for module in scope.program.instances.get(cls, ())
-        for t in module.tensors
-        if t.name == node.attr
-    }
-    return roles == {"parameter"}
+    classes = (scope.trace.owner, *holder_classes(scope, node.value))
+    return slot_roles(scope.program, classes, node.attr) == {"parameter"}
 
 
 def kept_settings(scope: Scope, value: ast.Call, base: str) -> list[ast.stmt]:

@@ -8,7 +8,6 @@ from typing import cast
 
 import mlx.nn as nn
 
-from portwright.codegen.emit.children import layer_type
 from portwright.codegen.emit.configs import config_demands, config_keys
 from portwright.codegen.emit.globals import dtype, global_name, is_standard, referred
 from portwright.codegen.emit.layer_attributes import (
@@ -72,6 +71,12 @@ def holder_classes(scope: Scope, holder: ast.expr) -> frozenset[str]:
             return seen.types
         return frozenset(concrete_classes(scope.program, scope.trace.owner))
     return scope.seen(holder).types
+
+
+def slot_roles(program: Program, classes: Iterable[str], attr: str) -> frozenset[str]:
+    """What a tensor of this name is in the modules of these classes (`TensorSlot.role`)."""
+    modules = [m for cls in classes for m in program.instances.get(cls, ())]
+    return frozenset(t.role for m in modules for t in m.tensors if t.name == attr)
 
 
 def concrete_classes(program: Program, owner: str) -> list[str]:
@@ -141,7 +146,7 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
     constant = module_constant(scope, n)
     if constant is not None:
         return constant
-    if (layer := layer_class(scope, n) or layer_type(scope, n)) is not None:
+    if (layer := layer_class(scope, n)) is not None:
         return layer
     if "device" in seen.kinds:
         return ast.Constant(None)

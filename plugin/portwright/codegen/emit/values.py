@@ -7,6 +7,7 @@ from typing import Any
 
 from portwright.codegen.emit.scope import DTYPES, Scope
 from portwright.codegen.facts.record import UNKNOWN, VARIES, Demand, ask
+from portwright.codegen.holes import HoleError
 from portwright.codegen.idioms.activations import KNOWN
 from portwright.codegen.quote import literal, quote
 from portwright.codegen.translate.constructors import CONSTRUCTORS
@@ -34,10 +35,29 @@ def tensors(value: dict[str, list[Any]] | list[Any]) -> ast.expr:
 
 
 def layer_class(scope: Scope, node: ast.Attribute) -> ast.expr | None:
-    """`nn.ReLU`, `nn.LayerNorm`: a class of layers that is handed on as a value: MLX's that stands for it."""
+    """`nn.ReLU`, `nn.LayerNorm`: a class of layers as a value: MLX's that stands for it.
+
+    Raises HoleError where types are compared with it, and another of torch's layers in the model becomes the same.
+    """
     if not isinstance(node.value, ast.Name) or (ref := scope.global_(node.value.id)) is None:
         return None
-    return layer_title_of(node.attr) if ref.name == "torch.nn" else None
+    if ref.name != "torch.nn":
+        return None
+    row = CONSTRUCTORS.get(node.attr)
+    if row is not None and is_compared(scope, node):
+        alike = {title for title, other in CONSTRUCTORS.items() if other.layer == row.layer} - {node.attr}
+        if any(scope.program.torch_base(cls) in alike for cls in scope.program.instances):
+            raise HoleError(f"the type {node.attr}, which is {row.layer} like another layer of the model")
+    return layer_title_of(node.attr)
+
+
+def is_compared(scope: Scope, node: ast.expr) -> bool:
+    """Whether types are compared with a class, by itself or as one of a tuple."""
+    outer = scope.function.parents.get(node)
+    while isinstance(outer, ast.Tuple):
+        outer = scope.function.parents.get(outer)
+    asks = isinstance(outer, ast.Call) and ast.unparse(outer.func) in ("isinstance", "issubclass")
+    return asks or isinstance(outer, ast.Compare)
 
 
 def layer_title_of(name: str) -> ast.expr | None:
