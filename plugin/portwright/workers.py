@@ -28,6 +28,7 @@ OnEvent = Callable[[Event], None]
 
 MEMORY = "PORTWRIGHT_MEMORY_LIMIT"  # bytes that a worker may hold, in its environment
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_OVER_MEMORY = 77  # a worker's exit status, between it and its parent only
 _TAIL = 40  # lines of a crashed worker's stderr that the message quotes
 
 
@@ -129,6 +130,9 @@ def run_worker(
             raise
         finally:
             reader.join(timeout=5)
+    if process.returncode == _OVER_MEMORY and limits is not None and limits.memory is not None:
+        said = f"it took more than {limits.memory / 2**30:.1f} GiB"
+        raise PortError(Problem("memory", said, "give more: --memory-limit"))
     return _judge(module, process.returncode, result, tail)
 
 
@@ -243,7 +247,7 @@ def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
     stream, sys.stdout = sys.stdout, sys.stderr  # a library's print must not look like an event
     emit = Emit(stream)
     if os.environ.get(MEMORY):
-        _hold_to(int(os.environ[MEMORY]), emit)
+        _hold_to(int(os.environ[MEMORY]))
     try:
         job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         result = run(job, emit)
@@ -260,23 +264,24 @@ def worker_main(run: Callable[[dict[str, Any], Emit], dict[str, Any]]) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+    except MemoryError:
+        if os.environ.get(MEMORY):
+            os._exit(_OVER_MEMORY)
+        raise
     emit.event(event="result", **result)
 
 
-def _hold_to(limit: int, emit: Emit) -> None:
-    """End this process with a problem when it holds more than `limit` bytes."""
+def _hold_to(limit: int) -> None:
+    """End this process with the status that says so when it holds more than `limit` bytes.
+
+    The status alone says it, so that nothing is allocated and no stream is needed at a moment when either may fail.
+    """
 
     def watch() -> None:
         pause = threading.Event()
         while _resident() <= limit:
             pause.wait(0.1)
-        problem = {
-            "where": "memory",
-            "problem": f"it took more than {limit / 2**30:.1f} GiB",
-            "hint": "give more: --memory-limit",
-        }
-        emit.event(event="error", problems=[problem], code=int(ExitCode.FAILED))
-        os._exit(int(ExitCode.FAILED))
+        os._exit(_OVER_MEMORY)
 
     if sys.platform == "linux":  # a backstop for one huge allocation between two looks
         import resource

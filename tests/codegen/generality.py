@@ -283,7 +283,7 @@ def main(names: list[str]) -> int:
     for report in reports(table, wanted, only, keep):
         print(summary(report), flush=True)
         for v in report.get("variants", ()):
-            if v.get("verdict") == "finding" or (only and "skipped" not in v):
+            if v.get("verdict") in ("finding", "unnamed") or (only and "skipped" not in v):
                 print(
                     "   ", v["label"], "->", v["verdict"], v.get("why", v.get("worst")), v.get("probe", ""), flush=True
                 )

@@ -108,8 +108,9 @@ def problems(records: Iterable[Record], status: str) -> dict[str, list[str]]:
 def general(text: str) -> str:
     """A reason without what differs from model to model: the last line, numbers and addresses replaced."""
     line = [part for part in text.strip().splitlines() if part.strip()][-1].strip() if text.strip() else text
-    line = re.sub(r"0x[0-9a-f]+", "0x…", line)
+    line = re.sub(r"0x[0-9a-f]+", "…", line)
     line = re.sub(r"\[[\d, ]+\]", "[…]", line)
+    line = re.sub(r"(?<![\w.])/[^\s'\"]+(?=/)", "…", line)  # where a file lay, but for its name
     return re.sub(r"\d+", "N", line)[:200]
 
 
