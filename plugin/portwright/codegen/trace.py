@@ -152,6 +152,7 @@ class ConfigTrace:
     paths: tuple[str, ...] = ()  # where it is found from the root, "" for the root
     saved: tuple[Mapping[str, Any], ...] = ()  # what the observed configs of this class hold
     properties: Mapping[str, str] = field(default_factory=dict)  # name -> source of what it computes from its fields
+    setters: Mapping[str, str] = field(default_factory=dict)  # of those that can be assigned: what that does to fields
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Holder:
     key: str  # of the config class, "" for the root's
     names: dict[str, None] = field(default_factory=dict)
     checks: dict[str, Assumption] = field(default_factory=dict)  # test over `self` -> what it guards
+    written: set[str] = field(default_factory=set)  # fields that the port assigns
 
 
 def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[str]]:
@@ -74,6 +75,8 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
     found = {"": Holder("", dict.fromkeys(config_fields(work) if cached else ()))}
     for key, name in work.facts.config:
         found.setdefault(key, Holder(key)).names[name] = None
+    for d in (d for f in work.done.values() for d in f.demands if d.kind == "written"):
+        found.setdefault(d.b, Holder(d.b)).written.add(d.a)
     place_checks(trace, found, (*assumptions, *added_outputs(trace, found)))
     ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
@@ -160,7 +163,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
     if holder.checks or nested:
         text += post_init(holder.checks, nested, FIELD in holder.names)
     for q in computed:
-        made, modules = property_text(trace, holder.key, q)
+        made, modules = property_text(trace, holder.key, q, holder.names, q in holder.written)
         text += made
         needs |= {f"import {m}" for m in modules}
     if not shared:

@@ -11,10 +11,12 @@ from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context, slot_roles
 from portwright.codegen.emit.parts import assign_parts, part_name
+from portwright.codegen.emit.properties import is_assignable
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.sequences import elements, form, is_own
 from portwright.codegen.emit.subscript import shape_of, subscript_slice, tensor_index
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first
 from portwright.codegen.quote import is_none, quote
@@ -128,7 +130,10 @@ def assign_config(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[ast.s
     field = field_of(scope, t.value, t.attr)
     if not {(key, field) for key in config_keys(scope, t.value)} & set(scope.facts.config):
         return []
-    return [ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value))]
+    written = [Demand("written", field, key) for key in config_keys(scope, t.value)]
+    if any(not is_assignable(scope.program.trace, key, field) for _, _, key, _ in written):
+        raise HoleError(f"config.{field}, which the library computes, is assigned")
+    return [ask(ast.Assign([ast.Attribute(scope.expr(t.value), field, ast.Store())], scope.expr(value)), *written)]
 
 
 def is_first_value(scope: Scope, t: ast.Attribute) -> bool:

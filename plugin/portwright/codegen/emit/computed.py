@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 
-from portwright.codegen.emit.names import holder_classes
+from portwright.codegen.emit.names import attribute_name, holder_classes
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -32,9 +32,11 @@ def write_computed(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     if own and names.kinds == {"str"} and not names.mixed and all_modules(scope, holder, names.consts):
         if not any(scope.facts.reads(lineage, name) for name in names.consts):
             return []
-        return [
-            ast.Expr(quote("setattr(x, name, y)", x=scope.expr(holder), name=scope.expr(title), y=scope.expr(value)))
-        ]
+        name = scope.expr(title)
+        if isinstance(name, ast.Constant) and str(name.value).isidentifier():  # a constant of the class
+            title_of = attribute_name(scope.program, holder_classes(scope, holder), str(name.value))
+            return [ast.Assign([ast.Attribute(scope.expr(holder), title_of, ast.Store())], scope.expr(value))]
+        return [ast.Expr(quote("setattr(x, name, y)", x=scope.expr(holder), name=name, y=scope.expr(value)))]
     if not (isinstance(title, ast.JoinedStr) and isinstance(holder, ast.Name) and own):
         raise HoleError("setattr with a computed name")
     named = matching(scope, lineage, title)  # by their own names: `self.x_0`

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from portwright.codegen.trace import Trace
 
@@ -33,6 +33,18 @@ def is_computed(trace: Trace, key: str, name: str) -> bool:
     return source is not None and not is_saved(trace, key, name) and translated(source) is not None
 
 
+def setter_of(trace: Trace, key: str, name: str) -> str | None:
+    """The source of what assigning a property does; None where a config has none."""
+    held = trace.configs.get(key or trace.root_config)
+    return held.setters.get(name) if held is not None else None
+
+
+def is_assignable(trace: Trace, key: str, name: str) -> bool:
+    """Whether the port can assign a config's attribute as the library does: a field, or by a setter in plain Python."""
+    source = setter_of(trace, key, name)
+    return not is_computed(trace, key, name) or (source is not None and translated(source) is not None)
+
+
 def translated(source: str) -> ast.FunctionDef | None:
     """The property's function without what is only for readers of the library; None where it needs more than Python."""
     tree = ast.parse(textwrap.dedent(source)).body[0]
@@ -40,10 +52,13 @@ def translated(source: str) -> ast.FunctionDef | None:
         return None
     tree.decorator_list = [ast.Name("property", ast.Load())]
     tree.returns = None
+    for argument in tree.args.args:
+        argument.annotation = None
     if isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):
         tree.body = tree.body[1:]
     tree = _Products().visit(tree)
-    local = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | {"self"}
+    local = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    local |= {argument.arg for argument in tree.args.args}
     read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     return tree if all(n in local | MODULES or hasattr(builtins, n) for n in read) and tree.body else None
 
@@ -75,12 +90,35 @@ def add_read_fields(trace: Trace, key: str, names: dict[str, None]) -> list[str]
     return list(computed)
 
 
-def property_text(trace: Trace, key: str, name: str) -> tuple[str, set[str]]:
-    """The text of one property, indented as a class has it, and the modules that it uses."""
-    tree = translated(properties_of(trace, key)[name])
-    assert tree is not None
-    modules = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MODULES}
-    return "\n" + textwrap.indent(ast.unparse(ast.fix_missing_locations(tree)), "    ") + "\n", modules
+def property_text(trace: Trace, key: str, name: str, fields: Container[str], written: bool) -> tuple[str, set[str]]:
+    """The text of one property, indented as a class has it, and the modules that it uses.
+
+    `written`: with what assigning it does to those of the fields that the dataclass has.
+    """
+    trees = [translated(properties_of(trace, key)[name])]
+    source = setter_of(trace, key, name) if written else None
+    if source is not None:
+        setter = translated(source)
+        assert setter is not None
+        setter.decorator_list = [ast.Attribute(ast.Name(name, ast.Load()), "setter", ast.Load())]
+        trees.append(_Fields(fields).visit(setter))
+    text, modules = "", set[str]()
+    for tree in trees:
+        assert tree is not None
+        modules |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MODULES}
+        text += "\n" + textwrap.indent(ast.unparse(ast.fix_missing_locations(tree)), "    ") + "\n"
+    return text, modules
+
+
+class _Fields(ast.NodeTransformer):
+    """Assignments to fields that a dataclass does not have are left out."""
+
+    def __init__(self, fields: Container[str]) -> None:
+        self.fields = fields
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
+        target = node.targets[0]
+        return node if not isinstance(target, ast.Attribute) or target.attr in self.fields else None
 
 
 class _Products(ast.NodeTransformer):

@@ -64,15 +64,15 @@ def defaults_of(cls: type) -> dict[str, Any]:
         return {}
 
 
-def properties_of(cls: type) -> dict[str, str]:
-    """The source of each property that a config class computes from its fields."""
+def properties_of(cls: type, which: str = "fget") -> dict[str, str]:
+    """The source of each property that a config class computes from its fields; "fset": of what assigning it does."""
     found = {}
     for name in dir(cls):
         value = inspect.getattr_static(cls, name)
-        if not isinstance(value, property) or value.fget is None or name.startswith("_"):
+        if not isinstance(value, property) or getattr(value, which) is None or name.startswith("_"):
             continue
         try:
-            found[name] = textwrap.dedent(inspect.getsource(value.fget))
+            found[name] = textwrap.dedent(inspect.getsource(getattr(value, which)))
         except (OSError, TypeError):
             continue
     return found
@@ -101,6 +101,7 @@ def config_traces(models: Sequence[torch.nn.Module]) -> dict[str, ConfigTrace]:
             paths=tuple(entry["paths"]),
             saved=tuple(entry["saved"]),
             properties=properties_of(entry["cls"]),
+            setters=properties_of(entry["cls"], "fset"),
         )
         for key, entry in found.items()
     }

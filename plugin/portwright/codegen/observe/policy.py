@@ -15,7 +15,6 @@ LEAF_PACKAGES = (
     "transformers.masking_utils",
     "transformers.generation",
     "transformers.configuration_utils",
-    "transformers.modeling_layers",
     "transformers.integrations",
     "transformers.activations",
     "transformers.modeling_outputs",

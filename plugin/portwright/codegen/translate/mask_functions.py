@@ -6,7 +6,7 @@ import ast
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import call
+from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
 OWN_MASK = '''def make_own_mask(inputs_embeds, allows, attention_mask=None, position_ids=None):
@@ -97,6 +97,38 @@ def register_makers(table: dict[str, Row]) -> None:
             return carried(name, *op.star)
 
         row(name, "*functions", Layout.OPAQUE, table)(joined)
+    row(
+        "_preprocess_mask_arguments",
+        "config inputs_embeds attention_mask cache position_ids layer_idx encoder_hidden_states=None",
+        Layout.OPAQUE,
+        table,
+    )(sizes)
+    row("maybe_pad_block_sequence_ids", "block_sequence_ids attention_mask kv_length kv_offset", Layout.OPAQUE, table)(
+        padded_blocks
+    )
+
+
+def sizes(op: Operation) -> ast.expr:
+    """What a mask is made from, without a cache: no early exit, the padding mask, lengths and offsets."""
+    for name in ("cache", "encoder_hidden_states"):
+        if op.get(name) is not None and op.kinds(name) != {"none"}:
+            raise HoleError(f"the sizes of a mask with {name}")
+    mask = op["attention_mask"]
+    if op.kinds("attention_mask") == {"none"}:
+        return quote("(False, None, None, x.shape[1], x.shape[1], 0, 0)", x=op["inputs_embeds"])
+    if not op.kinds("attention_mask") <= {"tensor", "none"} or op.rank("attention_mask") != 2:
+        raise HoleError("the sizes of a mask that is not (batch, length)")
+    length = "m.shape[-1]" if op.kinds("attention_mask") == {"tensor"} else "(x if m is None else m).shape[1]"
+    return quote(f"(False, m, None, x.shape[1], {length}, 0, 0)", m=mask, x=op["inputs_embeds"])
+
+
+def padded_blocks(op: Operation) -> ast.expr:
+    """The block of each token; -1 for those that a longer mask foresees."""
+    length = quote("n + offset", n=op["kv_length"], offset=op["kv_offset"])
+    if isinstance(op["kv_offset"], ast.Constant) and op["kv_offset"].value == 0:
+        length = op["kv_length"]
+    text = "mx.pad(x, [(0, 0), (0, max(0, n - x.shape[-1]))], constant_values=-1)"
+    return quote(text, x=op["block_sequence_ids"], n=length)
 
 
 def is_own(op: Operation) -> bool:
