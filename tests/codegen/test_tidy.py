@@ -7,6 +7,7 @@ import ast
 import pytest
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
+from portwright.codegen.tidy.guards import without_repeated
 from portwright.codegen.tidy.inner import without_unread_parameters
 from portwright.codegen.tidy.overwritten import without_overwritten
 from portwright.codegen.tidy.own_config import without_own_config
@@ -134,3 +135,27 @@ def test_a_config_read_in_the_constructor_only_is_not_kept(read: str, elsewhere:
 def test_inner_functions_lose_what_they_do_not_read(before: str, after: str) -> None:
     """Only where every use is a call that gives it by its place, and the argument does nothing by itself."""
     assert through(without_unread_parameters, before).replace("\n\n", "\n") == after
+
+
+REFUSED = "raise NotImplementedError('not ported: it')"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"if x == 'a':\n    {REFUSED}\nif x != 'b':\n    {REFUSED}", f"if x != 'b':\n    {REFUSED}"),
+        (f"if x == 'b':\n    {REFUSED}\nif x != 'b':\n    {REFUSED}", None),
+        (f"if x.startswith('a'):\n    {REFUSED}\nif x != 'b':\n    {REFUSED}", f"if x != 'b':\n    {REFUSED}"),
+        (f"if y == 'a':\n    {REFUSED}\nif x != 'b':\n    {REFUSED}", None),  # of another name
+        ("if x == 'a':\n    raise ValueError('a')\nif x != 'b':\n    " + REFUSED, None),  # the reference's own error
+        (f"if n == 4:\n    {REFUSED}\ny = f(x)\nif n == 4:\n    {REFUSED}", f"if n == 4:\n    {REFUSED}\ny = f(x)"),
+        (f"if n == 4:\n    {REFUSED}\nn = f(x)\nif n == 4:\n    {REFUSED}", None),
+        (f"if f(n):\n    {REFUSED}\nif f(n):\n    {REFUSED}", None),  # a call may say something else the next time
+        ("if a:\n    return x\nelse:\n    return y\nraise ValueError", "if a:\n    return x\nelse:\n    return y"),
+        ("x = not_ported('it') if n else x", f"if n:\n    {REFUSED}"),
+        ("x = not_ported('it') if n else y", None),
+    ],
+)
+def test_guards_that_are_never_reached_go(before: str, after: str | None) -> None:
+    """A refusal goes where an equal one stands before it, or one that refuses more right behind it."""
+    assert through(without_repeated, before) == (before if after is None else after)

@@ -15,11 +15,13 @@ from typing import Any
 from portwright.codegen.emit.configs import HOLDER, seen_by, title
 from portwright.codegen.emit.layer_configs import FIELD
 from portwright.codegen.emit.properties import add_read_fields, property_text
+from portwright.codegen.emit.prune import negated
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
 from portwright.codegen.runtime.root import config_fields
 from portwright.codegen.source import parse_function
+from portwright.codegen.tidy.fold import decided
 from portwright.codegen.trace import Trace
 
 # Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
@@ -43,7 +45,7 @@ class Config:
 '''
 OTHERS = """        others = sorted(set(config.get("kwargs", {{}})) - names{ignored})
         if others:
-            refuse(", ".join(others))
+            raise ValueError(f"this port was generated without what {{', '.join(others)}} needs")
 """
 MERGE = '        config = {**config, **config.get("kwargs", {})}\n'
 
@@ -77,7 +79,8 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
         found.setdefault(key, Holder(key)).names[name] = None
     for d in (d for f in work.done.values() for d in f.demands if d.kind == "written"):
         found.setdefault(d.b, Holder(d.b)).written.add(d.a)
-    place_checks(trace, found, (*assumptions, *added_outputs(trace, found)))
+    outputs = () if cached else added_outputs(trace, found)  # mlx-lm takes logits, and nothing else
+    place_checks(trace, found, (*assumptions, *outputs))
     ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
     texts = [text_of(trace, holder, found, needs, cached and not holder.key) for holder in ordered]
@@ -242,19 +245,26 @@ def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str], layer
         lines.append(f"            self.{name} = {kind}.from_dict(self.{name})")
     if layered and any(FIELD not in config for config in checks):
         lines.append(f"        layers = [self, *(config_of_layer(self, int(place)) for place in self.{FIELD} or {{}})]")
-    tests = [simplified(config) if a.value else config for config, a in checks.items()]
+    tests = [simplified(config, a.value) for config, a in checks.items()]
     for test in without_implied(list(dict.fromkeys(tests))):
-        shown = ", ".join(f"{f.removeprefix('self.')}={{{f}!r}}" for f in flags_of(test))
+        flags = flags_of(test)
         if layered and FIELD not in test:
             of_layer = re.sub(r"\bself\b", "layer", test)
             test = f"any({of_layer} for layer in layers)"
-        lines.append(f"        if {test}:")
-        lines.append(f'            refuse(f"{shown}")')
+        if any("." in flag for flag in flags):
+            shown = ", ".join(f"{flag}={{self.{flag}!r}}" for flag in flags)
+            lines.append(f"        if {test}:")
+            lines.append(f'            raise ValueError(f"this port was generated without what {shown} needs")')
+        else:
+            lines.append(f"        refuse(self, {test}, {', '.join(map(repr, flags))})")
     return "\n".join(lines) + "\n"
 
 
 def without_implied(tests: list[str]) -> list[str]:
-    """The tests of refusals without those that another makes true: `x == 'a'` and `x is None` where `x != 'b'`."""
+    """The tests of refusals without those that another makes true.
+
+    `x == 'a'`, `x is None`, `not x` and `not isinstance(x, str)` where `x != 'b'`.
+    """
     unlike: dict[str, object] = {}
     parsed = [ast.parse(test, mode="eval").body for test in tests]
     for node in parsed:
@@ -263,36 +273,39 @@ def without_implied(tests: list[str]) -> list[str]:
             unlike |= {ast.unparse(node.left): right.value} if isinstance(right, ast.Constant) else {}
 
     def implied(node: ast.expr) -> bool:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            asked = node.operand
+            if isinstance(asked, ast.Call) and ast.unparse(asked.func) == "isinstance":
+                of = unlike.get(ast.unparse(asked.args[0]))
+                return of is not None and ast.unparse(asked.args[1]) == type(of).__name__
+            return bool(unlike.get(ast.unparse(asked)))
         if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.Is))):
             return False
         left, right = ast.unparse(node.left), node.comparators[0]
         return isinstance(right, ast.Constant) and left in unlike and unlike[left] != right.value
 
-    return [test for test, node in zip(tests, parsed, strict=True) if not implied(node)]
+    return [test for test, node in zip(tests, parsed, strict=True) if not implied(node) and test != "False"]
 
 
 def flags_of(config: str) -> list[str]:
-    """The fields that a check reads, with the keys of those that are dicts: `self.rope_parameters['rope_type']`."""
+    """The fields of `self` that a check reads, as dotted names: those of a config inside it are `text_config.x`."""
     found: dict[str, None] = {}
 
     def visit(node: ast.AST) -> None:
-        text = ast.unparse(node)
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and re.fullmatch(r"self[\w.]+(\['\w+'\])*", text):
-            found[text] = None
-            return
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            for part in (node.func.value, *node.args):  # of `self.x.get('k')` the field is x
+        if isinstance(node, ast.Attribute) and re.fullmatch(r"self[\w.]+", ast.unparse(node)):
+            found[ast.unparse(node).removeprefix("self.")] = None
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            for part in (node.func.value, *node.args, *node.keywords):  # of `self.x.get('k')` the field is x
                 visit(part)
-            return
-        for child in ast.iter_child_nodes(node):
-            visit(child)
+        else:
+            for child in ast.iter_child_nodes(node):
+                visit(child)
 
     visit(ast.parse(config, mode="eval"))
     return list(found)
 
 
-def simplified(config: str) -> str:
-    """The opposite of a test, without a `not` where an operator says it."""
-    from portwright.codegen.emit.prune import negated
-
-    return ast.unparse(negated(ast.parse(config, mode="eval").body))
+def simplified(config: str, value: bool) -> str:
+    """What must not be where a test was always `value`: constants decided, no `not` where an operator says it."""
+    test = ast.parse(config, mode="eval").body
+    return ast.unparse(decided(negated(test) if value else test))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Mapping
 
 from portwright.codegen.emit.globals import dtype
+from portwright.codegen.emit.text import unparsed
 from portwright.codegen.emit.work import Finished, Work
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
@@ -140,40 +140,6 @@ def with_comments(body: list[ast.stmt], function: Function) -> list[ast.stmt]:
         return made
 
     return add(body)
-
-
-def unparsed(node: ast.AST) -> str:
-    """Source text, with marked strings as comments."""
-    text = ast.unparse(ast.fix_missing_locations(node))
-    lines: list[str] = []
-    for line in text.splitlines():
-        match = re.match(r"^(\s*)__(above|beside)__\((.*)\)$", line)
-        if match is None:
-            if lines and not line.strip() and lines[-1].startswith("class "):
-                continue
-            lines.append(pretty(line))
-            continue
-        comment = ast.literal_eval(match[3])
-        if match[2] == "beside" and lines:
-            lines[-1] += f"  # {comment}"
-        else:
-            lines.append(f"{match[1]}# {comment}")
-    return "\n".join(lines)
-
-
-def pretty(line: str) -> str:
-    """What `ast.unparse` puts in parentheses and a person would not."""
-    line = re.sub(r"\*\* \((-[\d.]+)\)", r"**\1", line)
-    match = re.match(r"^(\s*)(return|[\w.]+(?:, [\w.]+)+ =) \((.*)\)$", line)
-    if match is not None:
-        bare = f"{match[2]} {match[3]}"
-        try:
-            same = ast.dump(ast.parse(bare)) == ast.dump(ast.parse(line.strip()))
-        except SyntaxError:
-            same = False
-        if same:
-            return match[1] + bare
-    return line
 
 
 def definitions(work: Work) -> list[str]:

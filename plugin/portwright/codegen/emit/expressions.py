@@ -7,7 +7,7 @@ import copy
 import dataclasses
 from typing import cast
 
-from portwright.codegen.emit.prune import Decision, decide
+from portwright.codegen.emit.prune import Decision, decide, unseen_side
 from portwright.codegen.emit.scope import Scope, expression
 from portwright.codegen.emit.sequences import elements
 from portwright.codegen.facts.record import Demand, ask, assumed_in
@@ -216,7 +216,7 @@ def conditional(scope: Scope, node: ast.expr) -> ast.expr:
     decision = decide(scope, n.test, keep=plain_arms(scope, n))
     if decision.value is not None:
         arm = scope.expr(n.body if decision.value else n.orelse)
-        return decision.attach(guarded(arm, n.test, decision))
+        return decision.attach(guarded(scope, arm, n.test, decision))
     assert decision.test is not None
     body, orelse = scope.expr(n.body), scope.expr(n.orelse)
     if ast.dump(body) == ast.dump(orelse):
@@ -224,11 +224,11 @@ def conditional(scope: Scope, node: ast.expr) -> ast.expr:
     return ast.IfExp(decision.test, body, orelse)
 
 
-def guarded(arm: ast.expr, test: ast.expr, decision: Decision) -> ast.expr:
+def guarded(scope: Scope, arm: ast.expr, test: ast.expr, decision: Decision) -> ast.expr:
     """The arm that was seen, behind a run-time refusal of the other one where that can be asked for."""
     if decision.guard is None:
         return arm
-    text = ast.Constant(f"{ast.unparse(test)} was seen one way only")
+    text = ast.Constant(ast.unparse(unseen_side(scope, test)))
     refusal = ask(quote("not_ported(t)", t=text), Demand("snippet", "not_ported"))
     return ast.IfExp(decision.guard, refusal, arm)
 

@@ -291,6 +291,11 @@ def reaches_hole(scope: Scope, node: ast.expr) -> bool:
     return False
 
 
+def unseen_side(scope: Scope, test: ast.expr) -> ast.expr:
+    """What holds where a test goes the way that no run went."""
+    return negated(test) if True in scope.truth(test) else test
+
+
 OPPOSITE = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,

@@ -10,7 +10,7 @@ from portwright.codegen.emit.effects import DROPPED, expression_statement
 from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.loops import counted, emptied, is_idle
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
-from portwright.codegen.emit.prune import Decision, decide
+from portwright.codegen.emit.prune import Decision, decide, negated, unseen_side
 from portwright.codegen.emit.refusal import is_refusal, reference_error
 from portwright.codegen.emit.scope import Scope, statement
 from portwright.codegen.emit.sequences import elements
@@ -242,8 +242,6 @@ def two_sided(scope: Scope, n: ast.If, test: ast.expr) -> list[ast.stmt]:
     if not body and not orelse:
         return []
     if not body:
-        from portwright.codegen.emit.prune import negated
-
         return [ast.If(negated(test), orelse, [])]
     return [ast.If(test, body, orelse)]
 
@@ -255,7 +253,7 @@ def refuse(scope: Scope, n: ast.If, guard: ast.expr | None, validation: list[ast
         made.marker = True  # type: ignore[attr-defined]
     else:
         own = next((s for s in validation if isinstance(s, ast.Raise)), None)
-        text = f"not ported: {ast.unparse(n.test)} was seen one way only"
+        text = f"not ported: {ast.unparse(unseen_side(scope, n.test))}"
         error = reference_error(scope, own, n.test) if own is not None else raise_error("NotImplementedError", text)
         made = ast.If(guard, [error], [])
     made.origin = n.lineno  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ from portwright.codegen.runtime.rope import renamed
 from portwright.codegen.runtime.tied import with_tied
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
+from portwright.codegen.tidy.guards import without_repeated
 from portwright.codegen.tidy.inner import without_unread_parameters
 from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.overwritten import without_overwritten
@@ -200,7 +201,9 @@ class Work:
         finished.demands = [*demands_in(body), *unpack_demands(body), *dict.fromkeys(scope.relied)]
         settle_holes(scope, body, finished)
         body = without_markers(narrowed(body, self.used, self.is_single), finished)
-        body = without_unread(without_overwritten(without_copies(swept(without_unread_parameters(folded(body))))))
+        body = without_unread(
+            without_overwritten(without_copies(swept(without_unread_parameters(without_repeated(folded(body))))))
+        )
         body = renamed(scope, with_cached_attention(scope, body))
         finished.body = body
         finished.kept = self.kept_parameters(scope, body)

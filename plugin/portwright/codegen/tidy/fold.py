@@ -19,6 +19,12 @@ def folded(body: list[ast.stmt]) -> list[ast.stmt]:
         body = _visited(_Put(known), [s for s in body if not binds(s, known)])
 
 
+def decided(test: ast.expr) -> ast.expr:
+    """An expression with what is constant in it decided."""
+    made: ast.expr = _Fold().visit(test)
+    return made
+
+
 def _visited(visitor: ast.NodeTransformer, body: list[ast.stmt]) -> list[ast.stmt]:
     out: list[ast.stmt] = []
     for s in body:
