@@ -414,6 +414,27 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         {"x": (2, 12, 8)},
     ),
     "in place on a value": ("(x * y).abs_().clamp_(min=0.1).sqrt_()", {"x": (3, 4), "y": (3, 4)}),
+    "hstack vstack row_stack": (
+        "torch.hstack([x, y]).sum() * torch.hstack([x[0, 0], y[0, 0]]) + torch.vstack([x, x]).prod(2).sum()",
+        {"x": (2, 3, 5), "y": (2, 4, 5)},
+    ),
+    "hstack of channels": (
+        "torch.hstack([F.conv2d(x, y), F.conv2d(x, y) * 2])",
+        {"x": (2, 3, 9, 7), "y": (4, 3, 3, 3)},
+    ),
+    "zeros_like of another type": (
+        "x * (torch.zeros_like(i, dtype=torch.float32) + torch.ones_like(x, dtype=torch.bool) / 2).cumsum(1)",
+        {"i": (3, 4), "x": (3, 4)},
+    ),
+    "softmax of no axis": ("F.softmax(x) + F.log_softmax(x.flatten(1))[..., None]", {"x": (4, 6, 1)}),
+    "softplus beyond a threshold": ("F.softplus(x, beta=2.0, threshold=0.5)", {"x": (3, 5)}),
+    "argmax of channels": ("F.conv2d(x, y).argmax() + F.conv2d(x, y).argmin()", {"x": (2, 3, 9, 7), "y": (4, 3, 3, 3)}),
+    "roll of channels": ("torch.roll(F.conv2d(x, y), 3)", {"x": (2, 3, 9, 7), "y": (4, 3, 3, 3)}),
+    "gather as far as the index": ("x.gather(1, i)", {"x": (3, 5, 4), "i": (2, 4, 1)}),
+    "causal of fewer queries": (
+        "F.scaled_dot_product_attention(x, y, y, is_causal=True)",
+        {"x": (2, 3, 5, 8), "y": (2, 3, 7, 8)},
+    ),
     "mse_loss l1_loss": (
         "F.mse_loss(x, y) * F.l1_loss(x, y, reduction='none') + F.mse_loss(x, y, reduction='sum')",
         {"x": (3, 4), "y": (3, 4)},

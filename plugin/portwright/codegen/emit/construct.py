@@ -261,6 +261,8 @@ def torch_arguments(
         if name not in given or (name == "padding" and own_padding):
             continue
         value = scope.expr(given[name]) if name != "activation" else activation_function(scope, given[name])
+        if name == "activation":
+            taken += [Demand("assume", a) for a in (*key(scope, n, given[name]), *choices(scope, given[name]))]
         taken += assumed_in(value) if is_literal(value) else ()
         if is_literal(value) and name in table.defaults and plain(value) == table.defaults[name]:
             continue

@@ -15,7 +15,7 @@ from portwright.codegen.quote import literal, quote
 from portwright.codegen.runtime.tied import tied_call
 from portwright.codegen.trace import Callee
 from portwright.codegen.translate.constructors import CONSTRUCTORS, TRANSPARENT
-from portwright.codegen.translate.layers import LAYER_CALLS, layer_title
+from portwright.codegen.translate.layers import FUNCTIONS, LAYER_CALLS, layer_title
 from portwright.codegen.translate.shared_layers import LAYERS, carried_layer
 
 WITH_WEIGHTS = {"PReLU": "nn.PReLU()"}  # activations as torch makes them when it is told nothing
@@ -85,7 +85,7 @@ def leaf_module(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.e
     titles = {layer_title(scope.program, c.cls) for c in callees}
     if len(titles) == 1 and (layer := LAYER_CALLS.get(next(iter(titles)))) is not None:
         made = layer(scope, n, [scope.program.modules[p] for p in scope.seen(n.func).paths])
-        built = titles <= set(CONSTRUCTORS)  # then its settings come from the config with its constructor
+        built = titles <= set(CONSTRUCTORS) - set(FUNCTIONS)  # its settings come from the config with its constructor
         return made if built else assuming(made, choices(scope, n.func))
     if all(scope.work.norm_of(c.cls) is not None or is_last_norm(scope, c) for c in callees):
         return called(scope, n, wants_last=False)

@@ -327,6 +327,7 @@ def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
         and not any(scope.program.may_store(c, node.attr) or scope.program.method(c, node.attr) for c in classes)
         and not scope.seen(node).callees
         and not any(node.attr in m.numbers for c in classes for m in scope.program.instances.get(c, ()))
+        and all(scope.program.is_module(c) for c in classes)  # another object may have been given it
     ):
         return literal(seen.consts[0])  # a constant of the class
     for cls in classes:

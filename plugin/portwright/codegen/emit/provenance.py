@@ -268,8 +268,18 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
     if field:
         return ast.Attribute(holder(scope, node.value), field, ast.Load())
     if isinstance(node.value, ast.Name) and node.value.id == scope.self_name and scope.trace.owner:
-        return own_attribute(scope, node.attr, depth)
+        return own_attribute(scope, scope.trace.owner, node.attr, depth)
+    if scope.kinds(node.value) == {"module"}:
+        return held_attribute(scope, node, depth)
     return None
+
+
+def held_attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
+    """`module.x` of a module that a function is given, or that another holds: what its classes say alike."""
+    classes = [c for c in scope.seen(node.value).types if not scope.program.is_torch(c)]
+    found = [own_attribute(scope, c, node.attr, depth) for c in classes]
+    known = {ast.unparse(f) for f in found if f is not None}
+    return found[0] if len(known) == 1 and len(classes) == len(scope.seen(node.value).types) and all(found) else None
 
 
 def is_held(scope: Scope, node: ast.Attribute, field: str) -> bool:
@@ -281,10 +291,10 @@ def is_held(scope: Scope, node: ast.Attribute, field: str) -> bool:
     return all(is_saved(trace, key, field) or is_computed(trace, key, field) for key in keys)
 
 
-def own_attribute(scope: Scope, attr: str, depth: int) -> ast.expr | None:
+def own_attribute(scope: Scope, owner: str, attr: str, depth: int) -> ast.expr | None:
     """`self.x` through its one assignment in the class's constructor."""
-    fid = scope.program.init_of(scope.trace.owner)
-    if not fid or scope.program.stored_later(scope.trace.owner, attr):
+    fid = scope.program.init_of(owner)
+    if not fid or scope.program.stored_later(owner, attr):
         return None
     inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
     values = assigned(inner, lambda t: is_self_attribute(inner, t, attr))

@@ -190,9 +190,15 @@ def why(scope: Scope, test: ast.expr, value: bool) -> str:
 
 
 def compares_surroundings(scope: Scope, test: ast.expr) -> bool:
-    """A comparison of types, devices or the like, or a call of a function that is nothing but one."""
+    """A comparison of types, devices or the like, or a call of a function that is nothing but one.
+
+    Whether a value holds truth values or whole numbers is no matter of precision: masks of each kind mean other things.
+    """
     if isinstance(test, ast.Compare):
-        return any(scope.kinds(x) & SURROUNDINGS for x in (test.left, *test.comparators))
+        sides = (test.left, *test.comparators)
+        if any(names_exact_type(scope, x) for x in sides) and any(is_tensor_type(scope, x) for x in sides):
+            return False
+        return any(scope.kinds(x) & SURROUNDINGS for x in sides)
     callees = scope.seen(test).callees if isinstance(test, ast.Call) else ()
     if len(callees) != 1 or not callees[0].fid or callees[0].sort not in ("function", "method"):
         return False
@@ -200,6 +206,19 @@ def compares_surroundings(scope: Scope, test: ast.expr) -> bool:
     body = [s for s in inner.tree.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
     only = body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None
     return isinstance(only, ast.Compare) and compares_surroundings(inner, only)
+
+
+def names_exact_type(scope: Scope, node: ast.expr) -> bool:
+    """`torch.bool`, `torch.long`, or several types with one of these."""
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        return any(names_exact_type(scope, e) for e in node.elts)
+    named = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and scope.kinds(node) == {"dtype"}
+    return named and not any("float" in d or "complex" in d for d in scope.seen(node).dtypes)
+
+
+def is_tensor_type(scope: Scope, node: ast.expr) -> bool:
+    """`x.dtype` of a tensor."""
+    return isinstance(node, ast.Attribute) and node.attr == "dtype" and scope.kinds(node.value) == {"tensor"}
 
 
 def is_signature(scope: Scope, node: ast.expr) -> bool:

@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from portwright.codegen.facts.returns import result_of
 from portwright.codegen.idioms.norms import close
+from portwright.codegen.idioms.relied import guarded
 from portwright.codegen.program import Function, Program
 from portwright.codegen.trace import SampleCall
 
@@ -83,4 +84,4 @@ def attention_body(scope: Scope) -> list[ast.stmt] | None:
     text = f"mx.fast.scaled_dot_product_attention(query, key, value, scale={scaling}{mask}).transpose(0, 2, 1, 3)"
     made = ast.Return(ast.parse(text, mode="eval").body)
     made.origin = 1  # type: ignore[attr-defined]
-    return [made]
+    return guarded(scope, made, frozenset())

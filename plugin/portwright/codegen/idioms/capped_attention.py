@@ -12,6 +12,7 @@ from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.facts.returns import result_of
 from portwright.codegen.idioms.attention import PROTOCOL
 from portwright.codegen.idioms.norms import close
+from portwright.codegen.idioms.relied import guarded
 from portwright.codegen.program import Program
 from portwright.codegen.quote import quote
 from portwright.codegen.trace import SampleCall
@@ -81,4 +82,4 @@ def capped_body(scope: Scope) -> list[ast.stmt] | None:
     made = quote(f"capped_attention(query, key, value, {mask}, s, c)", s=values[0], c=values[1])
     statement = ast.Return(ask(made, Demand("snippet", "capped_attention")))
     statement.origin = 1  # type: ignore[attr-defined]
-    return [statement]
+    return guarded(scope, statement, frozenset())

@@ -12,6 +12,7 @@ from portwright.codegen.program import Program
 from portwright.codegen.trace import ModuleTrace, SampleCall
 
 TOLERANCE = 2e-6
+PLAIN = frozenset({"none", "bool", "int", "float", "str", "tuple", "list", "size", "dtype", "device"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def proved_norms(program: Program, samples: Mapping[str, mx.array]) -> dict[str,
         if len(layers) == 1:
             widths = frozenset(w for r in results if r for w in r.widths)
             norm = Norm(layers.pop(), widths, frozenset(e for r in results if r for e in r.epsilons))
-            if is_given_width(program, cls, norm):
+            if is_given_width(program, cls, norm) and is_told_plainly(program, cls):
                 found[cls] = norm
     return found
 
@@ -54,6 +55,13 @@ def is_given_width(program: Program, cls: str, norm: Norm) -> bool:
         return True
     seen = [init.trace.params[q] for q in init.parameters[1:] if q in init.trace.params]
     return any(s.consts and set(s.consts) <= norm.widths for s in seen)
+
+
+def is_told_plainly(program: Program, cls: str) -> bool:
+    """Whether the constructor's arguments are plain values, which a port can ask to be what they were."""
+    init = program.functions.get(program.method(cls, "__init__"))
+    given = [init.trace.params[q] for q in init.parameters[1:] if q in init.trace.params] if init is not None else []
+    return all(s.kinds <= PLAIN for s in given)
 
 
 def path_of(program: Program, module: ModuleTrace) -> str:

@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.idioms.norms import close, path_of
+from portwright.codegen.idioms.relied import guarded
 from portwright.codegen.program import Program
 from portwright.codegen.quote import quote
 from portwright.codegen.trace import ModuleTrace, SampleCall
@@ -54,4 +55,4 @@ def offset_norm_body(scope: Scope) -> list[ast.stmt] | None:
     ask(made, *[Demand("live", scope.trace.owner, attr) for attr in ("weight", eps)])
     statement = ast.Return(made)
     statement.origin = scope.tree.body[-1].lineno  # type: ignore[attr-defined]
-    return [statement]
+    return guarded(scope, statement, frozenset({eps}))

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import inspect
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -172,8 +173,8 @@ def own_code(cls: type) -> bool:
 
 
 def constants_of(cls: type) -> dict[str, Any]:
-    """The plain values that a module's class holds for all its instances, inherited ones included."""
-    if not issubclass(cls, torch.nn.Module) or cls.__module__.startswith("torch."):
+    """The plain values that a class holds for all its instances, inherited ones included."""
+    if cls.__module__.partition(".")[0] in ("torch", *sys.stdlib_module_names) or dataclasses.is_dataclass(cls):
         return {}
     own = [c for c in reversed(cls.__mro__) if not c.__module__.startswith("torch.") and c is not object]
     held = {name: value for c in own for name, value in vars(c).items() if not name.startswith("__")}

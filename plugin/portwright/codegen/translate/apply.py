@@ -36,6 +36,9 @@ IGNORED = frozenset(
     ]
 )
 
+# Rows that take a value as one line of numbers where they are given no axis.
+ORDERED = frozenset({"argmax", "argmin", "roll", "repeat_interleave"})
+
 load_rows()
 
 
@@ -153,7 +156,7 @@ def laid_out(scope: Scope, n: ast.Call, found: Row, op: Operation) -> ast.expr:
         for k in op.args:
             op.args[k] = meet(scope, op.raw[k], op.args[k], rank)
         return found.build(op)
-    if found.layout is Layout.AXIS and last and keeps_layout(scope, n, out_last):
+    if found.layout is Layout.AXIS and last and keeps_layout(scope, n, out_last) and not counts_places(op):
         return found.build(op)
     return opaque(scope, n, found, op, out_last)
 
@@ -164,6 +167,11 @@ def keeps_layout(scope: Scope, n: ast.Call, out_last: bool) -> bool:
     if out_last or "tensor" not in seen.kinds:
         return all(t in ("cl", "-") for t in seen.element_tags)
     return all(r < 3 for r in seen.ranks)
+
+
+def counts_places(op: Operation) -> bool:
+    """Whether a row goes through all numbers in their order, which another layout changes."""
+    return op.name in ORDERED and op.get("dim") is None and op.get("dims") is None
 
 
 def opaque(scope: Scope, n: ast.Call, found: Row, op: Operation, out_last: bool) -> ast.expr:

@@ -6,6 +6,7 @@ import ast
 
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import quote
+from portwright.codegen.translate.create import dtype_of
 from portwright.codegen.translate.registry import Layout, Operation, row, template
 
 E = Layout.ELEMENTWISE
@@ -56,8 +57,6 @@ template("lerp", "input end weight", "input + weight * (end - input)", E)
 template("addcmul", "input tensor1 tensor2 value=1", "input + value * tensor1 * tensor2", E)
 template("hypot", "input other", "mx.sqrt(mx.square(input) + mx.square(other))", E)
 template("nan_to_num", "input nan=0.0", "mx.nan_to_num(input, nan)", E)
-template("zeros_like empty_like", "input dtype=None", "mx.zeros_like(input)", E)
-template("ones_like", "input dtype=None", "mx.ones_like(input)", E)
 template("float", "input", "input.astype(mx.float32)", E)
 template("double", "input", "input.astype(mx.float32)", E)
 template("half", "input", "input.astype(mx.float16)", E)
@@ -142,9 +141,18 @@ def cast(op: Operation) -> ast.expr:
     return op["input"]
 
 
+@row("zeros_like ones_like empty_like", "input dtype=None", E)
+def filled_like(op: Operation) -> ast.expr:
+    function = "mx.ones" if op.name == "ones_like" else "mx.zeros"
+    dtype = dtype_of(op)
+    if dtype is None:
+        return quote(f"{function}_like(x)", x=op["input"])
+    return quote(f"{function}(x.shape, dtype=d)", x=op["input"], d=dtype)
+
+
 @row("full_like", "input fill_value dtype=None", E)
 def full_like(op: Operation) -> ast.expr:
-    dtype = op.get("dtype") or quote("x.dtype", x=op["input"])
+    dtype = dtype_of(op) or quote("x.dtype", x=op["input"])
     return quote("mx.full(x.shape, v, dtype=d)", x=op["input"], v=op["fill_value"], d=dtype)
 
 

@@ -6,7 +6,7 @@ import ast
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
-from portwright.codegen.quote import call, quote
+from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.translate.registry import Operation, row
 
 
@@ -19,6 +19,27 @@ def scale_of(op: Operation) -> ast.expr:
     return op["scale"]
 
 
+def masked(op: Operation, length: int = -2) -> ast.expr | None:
+    """The mask that is given, or the causal one; torch takes no other beside it."""
+    mask = op.get("attn_mask")
+    flag = op.get("is_causal")
+    if flag is None or plain(flag) is False:
+        return mask
+    if plain(flag) is True:
+        return causal(op, length) if mask is None else mask
+    return ast.IfExp(flag, causal(op, length), mask if mask is not None else ast.Constant(None))
+
+
+def causal(op: Operation, length: int) -> ast.expr:
+    """MLX counts the diagonal from the last key, torch from the first: alike for as many keys as queries."""
+    queries, keys = (op.scope.seen(op.raw[k]).shapes for k in ("query", "key"))
+    if {q[length] for q in queries} == {k[length] for k in keys}:
+        return ast.Constant("causal")
+    return quote(
+        f"mx.tril(mx.ones((q.shape[{length}], k.shape[{length}]), dtype=mx.bool_))", q=op["query"], k=op["key"]
+    )
+
+
 @row(
     "scaled_dot_product_attention",
     "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False",
@@ -29,9 +50,7 @@ def attention(op: Operation) -> ast.expr:
     if rank != 4 and (rank != 3 or op.get("attn_mask") is not None):
         raise HoleError("attention on tensors that are not of rank 4")
     scale = scale_of(op)
-    mask = op.get("attn_mask")
-    if mask is None and op.value("is_causal", False):
-        mask = ast.Constant("causal")
+    mask = masked(op)
     given = [op[k] if rank == 4 else quote("x[:, None]", x=op[k]) for k in ("query", "key", "value")]
     made = call("mx.fast.scaled_dot_product_attention", *given, scale=scale, mask=mask)
     return made if rank == 4 else quote("y[:, 0]", y=made)

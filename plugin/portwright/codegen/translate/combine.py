@@ -73,9 +73,14 @@ def stack(op: Operation) -> ast.expr:
     return call("mx.stack", parts(op), axis=dim if dim is not None and op.value("dim", 0) != 0 else None)
 
 
-@row("hstack", "tensors")
-def hstack(op: Operation) -> ast.expr:
-    return call("mx.concatenate", parts(op), axis=literal(-1))
+@row("hstack vstack row_stack", "tensors", Layout.AWARE)
+def joined(op: Operation) -> ast.expr:
+    """Along the second axis or the first; numbers in a row have one axis only."""
+    rank = op.scope.rank(op.node)
+    if rank is None or (op.name != "hstack" and rank < 3):
+        raise HoleError(f"{op.name} of values in rows, or whose rank varies")
+    op.args["dim"] = op.raw["dim"] = literal(min(rank - 1, 1) if op.name == "hstack" else 0)
+    return cat(op)
 
 
 @row("meshgrid", "*tensors indexing='ij'")

@@ -346,6 +346,8 @@ def group_norm(op: Operation) -> ast.expr:
 
 @row("batch_norm", "input running_mean running_var weight=None bias=None training=False momentum=0.1 eps=1e-05")
 def batch_norm(op: Operation) -> ast.expr:
+    if op.value("training", False) or op.get("running_mean") is None:
+        raise HoleError("batch_norm by the statistics of its own batch")
     spread = ", ".join([":"] + ["None"] * (op.rank() - 2))
     made = quote(
         f"(x - m[{spread}]) * mx.rsqrt(v[{spread}] + e)",

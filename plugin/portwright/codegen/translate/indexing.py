@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import ast
 
+from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, quote
 from portwright.codegen.translate.registry import Layout, Operation, row, template
+
+GATHERED = '''def gathered(x, axis, index):
+    """The values that an index names along one axis; on the others only as far as the index reaches."""
+    reach = [slice(None) if a == axis % x.ndim else slice(n) for a, n in enumerate(index.shape)]
+    return mx.take_along_axis(x[tuple(reach)], index, axis=axis)
+'''
+SNIPPETS = {"gathered": GATHERED}
 
 
 @row("gather", "input dim index", Layout.AXIS)
 def gather(op: Operation) -> ast.expr:
     """torch reads only as far as the index reaches on the other axes; MLX wants them equal or one."""
     dim, rank = op.value("dim"), op.rank()
-    for a in op.scope.seen(op.raw["input"]).shapes:
-        for b in op.scope.seen(op.raw["index"]).shapes:
-            same_run = len(op.scope.seen(op.raw["input"]).shapes) == len(op.scope.seen(op.raw["index"]).shapes) == 1
-            if same_run and any(a[i] != b[i] for i in range(rank) if i != dim % rank):
-                raise HoleError("gather with an index that is smaller on other axes")
-    return call("mx.take_along_axis", op["input"], op["index"], axis=op.axis())
+    inputs, indices = (op.scope.seen(op.raw[k]).shapes for k in ("input", "index"))
+    others = [i for i in range(rank) if i != dim % rank]
+    axis = op.axis()
+    assert axis is not None
+    if all(any(all(a[i] == b[i] for i in others) for a in inputs) for b in indices):
+        return call("mx.take_along_axis", op["input"], op["index"], axis=axis)
+    return ask(call("gathered", op["input"], axis, op["index"]), Demand("snippet", "gathered"))
 
 
 template("take_along_dim", "input indices dim", "mx.take_along_axis(input, indices, axis=dim)")

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from portwright.codegen.facts.record import ask
+from portwright.codegen.facts.record import Demand, ask, assumed_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.program import Program
-from portwright.codegen.quote import literal, method, plain, quote
+from portwright.codegen.quote import is_none, literal, method, plain, quote
 from portwright.codegen.trace import ModuleTrace
 
 if TYPE_CHECKING:
@@ -162,8 +162,16 @@ def attention(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> ast.expr
         raise HoleError("attention weights of each head")
     positional = [first(scope, given[q]) for q in ("query", "key", "value")]
     masks = ("key_padding_mask", "attn_mask")
-    keywords = [ast.keyword(q, scope.expr(given[q])) for q in masks if scope.kinds(given.get(q)) - {"none"}]
-    return ast.Call(scope.expr(n.func), positional, keywords)
+    keywords, demands = masks_given(scope, {q: given[q] for q in masks if q in given})
+    return ask(ast.Call(scope.expr(n.func), positional, keywords), *demands)
+
+
+def masks_given(scope: Scope, given: dict[str, ast.expr]) -> tuple[list[ast.keyword], tuple[Demand, ...]]:
+    """The masks of a call; one that is None is left out, with what makes it so."""
+    made = {q: scope.expr(x) for q, x in given.items()}
+    absent = [x for x in made.values() if is_none(x)]
+    keywords = [ast.keyword(q, x) for q, x in made.items() if not is_none(x)]
+    return keywords, tuple(d for x in absent for d in assumed_in(x))
 
 
 # Calls of torch's transformer layers: their parameters, and what the carried text calls them; "" is left out.
@@ -196,8 +204,8 @@ def transformer_call(scope: Scope, n: ast.Call, modules: list[ModuleTrace]) -> a
     if set(given) - set(names) or len(n.args) > len(names):
         raise HoleError("a transformer layer with arguments that are not known")
     positional = [first(scope, given[q]) for q in values.split()]
-    named = {q: scope.expr(given[k]) for k, q in masks.items() if q and scope.kinds(given.get(k)) - {"none"}}
-    return ast.Call(scope.expr(n.func), positional, [ast.keyword(q, v) for q, v in named.items()])
+    keywords, demands = masks_given(scope, {q: given[k] for k, q in masks.items() if q and k in given})
+    return ask(ast.Call(scope.expr(n.func), positional, keywords), *demands)
 
 
 for kind in TRANSFORMER_CALLS:

@@ -14,7 +14,7 @@ from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
 from portwright.codegen.runtime.caches import is_cached
-from portwright.codegen.translate.attention import scale_of
+from portwright.codegen.translate.attention import masked, scale_of
 from portwright.codegen.translate.mask_functions import carried, is_own, own_mask, register_makers
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
@@ -273,11 +273,9 @@ def dispatch_attention(op: Operation) -> ast.expr:
         v=transpose(op["value"], (0, 2, 1, 3)),
         s=scale_of(op),
     )
-    mask = op.get("attn_mask")
-    if mask is None and op.value("is_causal", False):
-        mask = ast.Constant("causal")
     if "tensor" in op.kinds("attn_mask") and op.rank("attn_mask") == 2:
-        mask = key_mask(op)
+        op.args["attn_mask"] = key_mask(op)
+    mask = masked(op, length=-3)
     if mask is not None:
         made.keywords.append(ast.keyword("mask", mask))  # type: ignore[attr-defined]
     return quote("y.transpose(0, 2, 1, 3)", y=made)

@@ -37,9 +37,14 @@ def gelu(op: Operation) -> ast.expr:
 
 @row("softplus", "input beta=1 threshold=20", E)
 def softplus(op: Operation) -> ast.expr:
+    """Beyond a threshold torch gives the number itself, which at the usual one makes no difference."""
+    made, scaled = quote("nn.softplus(x)", x=op["input"]), op["input"]
     if op.value("beta", 1) != 1:
-        return quote("nn.softplus(b * x) / b", x=op["input"], b=op["beta"])
-    return quote("nn.softplus(x)", x=op["input"])
+        scaled = quote("b * x", x=op["input"], b=op["beta"])
+        made = quote("nn.softplus(x) / b", x=scaled, b=op["beta"])
+    if op.value("threshold", 20) != 20:
+        made = quote("mx.where(s > t, x, y)", s=scaled, t=op["threshold"], x=op["input"], y=made)
+    return made
 
 
 @row("glu", "input dim=-1", Layout.AXIS)
@@ -51,12 +56,18 @@ def glu(op: Operation) -> ast.expr:
 def softmax(op: Operation) -> ast.expr:
     """A softmax in float32 is MLX's precise one; its result is float32 in torch, so it is cast where that shows."""
     precise = ast.Constant(True) if op.get("dtype") is not None else None
-    return call("mx.softmax", op["input"], axis=op.axis(), precise=precise)
+    return call("mx.softmax", op["input"], axis=op.axis() or implied(op), precise=precise)
+
+
+def implied(op: Operation) -> ast.expr:
+    """The axis that torch takes where it is told none: the first of one or three, else the second."""
+    axis = literal(0 if op.rank() in (0, 1, 3) else 1)
+    return op.place(axis, "input") if op.is_last() else axis
 
 
 @row("log_softmax", "input dim dtype=None", Layout.AXIS)
 def log_softmax(op: Operation) -> ast.expr:
-    return call("nn.log_softmax", op["input"], axis=op.axis())
+    return call("nn.log_softmax", op["input"], axis=op.axis() or implied(op))
 
 
 @row("linear", "input weight bias=None")
@@ -68,6 +79,8 @@ def linear(op: Operation) -> ast.expr:
 
 @row("embedding", "input weight padding_idx=None max_norm=None norm_type=2.0 scale_grad_by_freq=False sparse=False")
 def embedding(op: Operation) -> ast.expr:
+    if op.value("max_norm") is not None:
+        raise HoleError("an embedding with a limit of lengths")
     return quote("w[i]", w=op["weight"], i=op["input"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
+from portwright.codegen.translate.indexing import SNIPPETS as INDEX_SNIPPETS
 from portwright.codegen.translate.mask_functions import IMPORTS as MASK_IMPORTS
 from portwright.codegen.translate.mask_functions import SNIPPETS as MASK_SNIPPETS
 from portwright.codegen.translate.packing import IMPORTS as PACKING_IMPORTS
@@ -259,6 +260,7 @@ SNIPPETS = {
     **RECURRENT_SNIPPETS,
     **TRANSFORMER_SNIPPETS,
     **SCATTER_SNIPPETS,
+    **INDEX_SNIPPETS,
     **PACKING_SNIPPETS,
     **SHARED_SNIPPETS,
     **SPECTRAL_SNIPPETS,
