@@ -6,6 +6,7 @@ import ast
 from typing import cast
 
 from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
+from portwright.codegen.emit.dtype_branches import casting_branch
 from portwright.codegen.emit.effects import DROPPED, expression_statement
 from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.loops import counted, emptied, is_idle
@@ -179,6 +180,8 @@ def branch(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     truth = scope.truth(n.test)
     if not truth:
         raise HoleError("a test that never ran")
+    if (casts := casting_branch(scope, n)) is not None:
+        return casts
     try:
         decision = decide(scope, n.test)
     except HoleError:
