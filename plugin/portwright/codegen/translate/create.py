@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from portwright.codegen.emit.scalars import stays_number
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, quote, tuple_of
 from portwright.codegen.translate.registry import Operation, row, template
@@ -74,6 +75,8 @@ def new_full(op: Operation) -> ast.expr:
 
 @row("full", "size fill_value dtype=None")
 def full(op: Operation) -> ast.expr:
+    if "dtype" not in op.raw and stays_number(op.scope, op.node):
+        return op["fill_value"]
     return call("mx.full", op["size"], op["fill_value"], dtype=dtype_of(op))
 
 
@@ -126,6 +129,8 @@ def random_like(op: Operation) -> ast.expr:
 def tensor(op: Operation) -> ast.expr:
     if op.kinds("data") == {"tensor"}:
         return op["data"] if op.get("dtype") is None else quote("x.astype(d)", x=op["data"], d=op["dtype"])
+    if "dtype" not in op.raw and stays_number(op.scope, op.node):
+        return op["data"]
     return call("mx.array", op["data"], dtype=dtype_of(op))
 
 
