@@ -15,7 +15,7 @@ from portwright.codegen.emit.scope import Scope
 from portwright.codegen.emit.sequences import SEQUENCES, elements
 from portwright.codegen.emit.supers import is_super
 from portwright.codegen.emit.units import unit_call
-from portwright.codegen.facts.record import Demand, ask
+from portwright.codegen.facts.record import Demand, ask, demands_in
 from portwright.codegen.holes import HoleError
 from portwright.codegen.program import is_config_update
 from portwright.codegen.quote import plain, quote
@@ -251,9 +251,12 @@ def called_for_effect(scope: Scope, value: ast.Call) -> list[ast.stmt]:
     """A rewritten function called as a statement; one that does nothing in the port is dropped."""
     for c in scope.seen(value).callees:
         scope.work.translate(c.fid)
+    called = ast.Expr(scope.work.call(scope, value))
     if all(scope.work.is_empty(c.fid) for c in scope.seen(value).callees):
+        # It may only seem to do nothing: what this call gives counts, for the pass after this one to judge by.
+        scope.relied += [d for d in demands_in([called]) if d.kind in ("arg", "origin")]
         return []
-    return [ast.Expr(scope.work.call(scope, value))]
+    return [called]
 
 
 def in_place(scope: Scope, value: ast.Call, f: ast.Attribute, name: str) -> list[ast.stmt]:

@@ -18,6 +18,7 @@ from portwright.codegen.emit.layer_attributes import (
     torch_layer_attribute,
 )
 from portwright.codegen.emit.parts import part, presence, whole
+from portwright.codegen.emit.passed_over import passed_over
 from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.provenance import RUN_FIELDS, config_field
 from portwright.codegen.emit.results import element, element_of_call
@@ -91,7 +92,7 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     if cache is not None:
         return cache
     if n.id in scope.folded:
-        return literal(scope.folded[n.id])
+        return ask(literal(scope.folded[n.id]), *passed_over(scope, n))
     if n.id in scope.from_config:
         return scope.expr(scope.from_config[n.id])
     emptied = empty_variadic(scope, n)
@@ -100,10 +101,10 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
     if n.id in scope.entry_literals and not scope.in_function:
         value, first_store = scope.entry_literals[n.id]
         if n.lineno <= first_store:
-            return literal(value)
+            return ask(literal(value), *passed_over(scope, n))
     if n.id in scope.local_literals and scope.reached_stores.get(n.id) == 1:
         value = scope.local_literals[n.id]
-        return ask(literal(cast(ast.Constant, value).value), *assumed_in(value))
+        return ask(literal(cast(ast.Constant, value).value), *assumed_in(value), *passed_over(scope, n))
     trace = scope.program.trace
     if (
         scope.is_root_init
@@ -115,7 +116,7 @@ def name(scope: Scope, node: ast.expr) -> ast.expr:
             raise HoleError(f"{n.id} holds modules that are made outside the reference")
         if n.id in scope.trace.default_refs and not any(n.id in m.config.get("kwargs", m.config) for m in trace.models):
             return referred(scope, n.id, scope.trace.default_refs[n.id])
-        return ask(quote(f"config.{n.id}"), Demand("config", n.id))
+        return ask(quote(f"config.{n.id}"), Demand("config", n.id), *passed_over(scope, n))
     if n.id in scope.parts:
         return presence(scope, n.id) if asks_presence(scope.function, n) else whole(scope, n)
     if n.id in scope.locals:

@@ -38,13 +38,13 @@ def all_none(scope: Scope, cls: str, attr: str) -> bool:
     program = scope.program
     found = False
     for owner in program.lineage(cls):
-        for (at, name), fid in program.by_owner.items():
+        for (at, _), fid in program.by_owner.items():
             if at != owner:
                 continue
             inner = scope.work.scope(fid)
             for value, around in stores_of(inner, attr):
                 found = True
-                if name != "__init__" or not gives_none(inner, value, around):
+                if fid not in program.constructing or not gives_none(inner, value, around):
                     return False
     return found
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from portwright.codegen.emit.configs import config_keys, field_of, holder, holds
+from portwright.codegen.emit.passed_over import passed_over
 from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.scope import grows
 from portwright.codegen.facts.record import assumed_in
@@ -327,6 +328,7 @@ def is_self_attribute(scope: Scope, target: ast.expr, attr: str) -> bool:
 def name(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
     if node.id in scope.supposed:
         return scope.supposed[node.id]
+    scope.relied += passed_over(scope, node)
     if node.id in scope.folded:
         return literal(scope.folded[node.id])
     if node.id in scope.from_config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from portwright.codegen.facts.record import Demand, Facts
@@ -78,6 +79,13 @@ class Scope:
         self.parts: dict[str, Result] = {}  # names of results that have one local name for each element
         inner = [n for n in function.nodes if isinstance(n, (ast.FunctionDef, ast.Lambda)) and n is not self.tree]
         self.nested_reads = {x.id for n in inner for x in ast.walk(n) if isinstance(x, ast.Name)}
+
+    @cached_property
+    def unreached_stores(self) -> dict[str, list[tuple[ast.Name, ast.expr]]]:
+        """By name, the stores that no run came to, each with the test of the branch that none took."""
+        from portwright.codegen.emit.passed_over import unreached_stores
+
+        return unreached_stores(self)
 
     @property
     def program(self) -> Program:

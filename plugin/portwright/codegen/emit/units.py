@@ -222,7 +222,7 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
     """What this call site says about each parameter that was always one value: that literal, or that it varies."""
     out = []
     named = callee.parameters
-    if callee.trace.name != "__init__" and callee.trace.owner:  # of a method, only names that choose code
+    if callee.trace.owner and callee.fid not in scope.program.constructing:  # of a method, only what chooses code
         named = [q for q in named if q in callee.trace.params and callee.trace.params[q].kinds == {"str"}]
     out += origins(scope, callee, given, named)
     reached = [given.named[q] for q in callee.parameters if (callee.fid, q) in scope.facts.chosen and q in given.named]

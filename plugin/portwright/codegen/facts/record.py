@@ -34,8 +34,8 @@ def ask(node: Node, *demands: Demand) -> Node:
 
 
 def assumed_in(node: ast.AST) -> tuple[Demand, ...]:
-    """The assumptions that a translated tree carries."""
-    return tuple(d for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind == "assume")
+    """The assumptions that a translated tree carries, and the branches that it needs refused."""
+    return tuple(d for n in ast.walk(node) for d in getattr(n, "demands", ()) if d.kind in ("assume", "guard"))
 
 
 def demands_in(nodes: list[ast.stmt]) -> Iterator[Demand]:
