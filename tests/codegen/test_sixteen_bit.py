@@ -31,6 +31,13 @@ BODIES = {
             table = table.to(dtype=x.dtype)
         return self.linear(x) + table.float().to(x.dtype) * self.gain
 """,
+    "a cast to a layer's dtype": """
+        wanted = self.linear.weight.dtype
+        y = x.float() * 0.5
+        if y.dtype != wanted:
+            y = y.to(wanted)
+        return self.linear(y) + (x * 2).float().to(self.linear.weight.dtype)
+""",
     "a sum that starts from a number": """
         total = torch.tensor(0.5)
         for part in (x, x * self.gain):
@@ -66,3 +73,19 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
 def test_outputs_have_the_reference_s_dtype(name: str, verdicts: dict[str, dict[str, str]]) -> None:
     """generality.py's bfloat16 run compares numbers and dtypes with the reference's."""
     assert verdicts[name] == {"config 0": "parity", "bfloat16 weights": "parity"}
+
+
+def test_the_dtype_of_a_quantized_layer_is_the_one_it_computes_in() -> None:
+    """Its weight is packed in whole numbers; a cast to their type would be no cast the reference has."""
+    import mlx.core as mx
+    import mlx.nn as nn
+    from portwright.codegen.translate.snippets import SNIPPETS
+
+    names: dict[str, Any] = {}
+    exec(SNIPPETS["compute_dtype"], names)
+    layer = nn.Linear(64, 8)
+    layer.set_dtype(mx.bfloat16)
+    assert names["compute_dtype"](layer) == mx.bfloat16
+    quantized = nn.QuantizedLinear.from_linear(layer, 64, 4)
+    assert quantized.weight.dtype == mx.uint32
+    assert names["compute_dtype"](quantized) == mx.bfloat16

@@ -22,7 +22,7 @@ def casting_branch(scope: Scope, n: ast.If) -> list[ast.stmt] | None:
     if scope.truth(test) != {False} or n.orelse or not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
     sides = [test.left, *listed(test.comparators[0])]
-    if not all(scope.kinds(side) == {"dtype"} for side in sides) or any(of_layer(scope, side) for side in sides):
+    if not all(scope.kinds(side) == {"dtype"} for side in sides):
         return None
     known = {ast.unparse(side): side for side in sides}
     try:
@@ -34,14 +34,6 @@ def casting_branch(scope: Scope, n: ast.If) -> list[ast.stmt] | None:
 
 def listed(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else [node]
-
-
-def of_layer(scope: Scope, side: ast.expr) -> bool:
-    """Whether a dtype is that of a layer's weight: a quantized layer holds whole numbers there, which is no dtype."""
-    holder = side.value if isinstance(side, ast.Attribute) else None
-    if not isinstance(holder, ast.Attribute) or scope.kinds(holder.value) != {"module"}:
-        return False
-    return not (isinstance(holder.value, ast.Name) and holder.value.id == scope.params[0])
 
 
 def cast_of(scope: Scope, s: ast.stmt, known: dict[str, ast.expr]) -> ast.stmt | None:

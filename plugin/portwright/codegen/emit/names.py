@@ -35,12 +35,10 @@ from portwright.codegen.translate.constructors import CONSTRUCTORS
 from portwright.nesting import holds_described_module
 
 RESERVED = frozenset(n for n in dir(nn.Module) if not n.startswith("__")) | {"training"}
-# Attributes of torch's own layers that MLX's have too, under the same name.
 NAMED_RESULTS = {"values": 0, "indices": 1}  # of torch.max, sort and topk
+QUANTIZED = frozenset({"Linear", "Embedding"})  # torch's layers whose MLX counterparts `nn.quantize` replaces
 DTYPE_TESTS = {"is_floating_point": "floating", "is_complex": "complexfloating"}
-SHARED_ATTRIBUTES = frozenset({"weight", "bias"})
-
-
+SHARED_ATTRIBUTES = frozenset({"weight", "bias"})  # of torch's own layers that MLX's have too, under the same name
 DTYPE_NAMES = frozenset({*DTYPES, "float32", "float16", "bfloat16", "int32", "int8", "uint8", "complex64"})
 
 
@@ -291,6 +289,8 @@ def explicit_config_read(scope: Scope, node: ast.Attribute, field: str) -> ast.e
 def tensor_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
     """`x.shape`, `x.dtype`, `x.T` and the like."""
     x = scope.expr(node.value)
+    if node.attr in ("dtype", "ndim"):
+        return of_weight(scope, node, x) or ast.Attribute(without_transposes(x), node.attr, ast.Load())
     if node.attr in ("data", "requires_grad"):
         return x
     if node.attr == "shape":
@@ -299,13 +299,30 @@ def tensor_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:
         return ast.Attribute(x, "shape", ast.Load())
     if node.attr in ("real", "imag"):
         return quote(f"mx.{node.attr}(x)", x=x)
-    if node.attr in ("dtype", "ndim", "T"):
-        if node.attr == "T" and scope.is_last(node.value):
+    if node.attr == "T":
+        if scope.is_last(node.value):
             raise HoleError("transpose of a channels-last value")
-        return ast.Attribute(x, node.attr, ast.Load())
+        return ast.Attribute(x, "T", ast.Load())
     if node.attr == "mT":
         return quote("x.swapaxes(-1, -2)", x=x)
     raise HoleError(f"the tensor attribute {node.attr}")
+
+
+def of_weight(scope: Scope, node: ast.Attribute, x: ast.expr) -> ast.expr | None:
+    """`layer.weight.dtype` of a layer that may be quantized: its weight then is whole numbers, packed."""
+    held = node.value
+    if node.attr != "dtype" or not (isinstance(held, ast.Attribute) and held.attr == "weight"):
+        return None
+    bases = {scope.program.torch_base(cls) for cls in holder_classes(scope, held.value)}
+    if not bases or not bases <= QUANTIZED or not isinstance(x, ast.Attribute):
+        return None
+    return ask(quote("compute_dtype(layer)", layer=x.value), Demand("snippet", "compute_dtype"))
+
+
+def without_transposes(x: ast.expr) -> ast.expr:
+    while isinstance(x, ast.Call) and isinstance(x.func, ast.Attribute) and x.func.attr == "transpose":
+        x = x.func.value
+    return x
 
 
 def module_attribute(scope: Scope, node: ast.Attribute) -> ast.expr:

@@ -254,7 +254,13 @@ BATCH_NORM_3D = '''class BatchNorm3d(nn.BatchNorm):
         return super().__call__(x.flatten(1, -2)).reshape(x.shape)
 '''
 
+COMPUTE_DTYPE = '''def compute_dtype(layer):
+    """The dtype that a layer computes in; the weight of a quantized one is whole numbers."""
+    return layer.scales.dtype if "scales" in layer else layer.weight.dtype
+'''
+
 SNIPPETS = {
+    "compute_dtype": COMPUTE_DTYPE,
     **WINDOW_SNIPPETS,
     **CARRIED_SNIPPETS,
     **RECURRENT_SNIPPETS,
