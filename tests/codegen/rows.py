@@ -105,8 +105,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "addcmul": ("torch.addcmul(x, y, z, value=0.5)", {"x": (3, 4), "y": (3, 4), "z": (3, 4)}),
     "hypot": ("torch.hypot(x, y)", {"x": (3, 4), "y": (3, 4)}),
     "nan_to_num": ("torch.nan_to_num(x / (x * 0))", {"x": (3, 4)}),
-    "zeros_like empty_like": ("torch.zeros_like(x) + x", {"x": (3, 4)}),
-    "ones_like": ("torch.ones_like(x) + x", {"x": (3, 4)}),
+    "zeros_like empty_like ones_like": (
+        "torch.zeros_like(x) + torch.ones_like(x) + x[torch.ones_like(x[:, 0], dtype=torch.long)]",
+        {"x": (3, 4)},
+    ),
     "float double half bfloat16": ("i.float() * 2", {"i": (3, 4)}),
     "long int": ("(x * 4).long() + 1", {"x": (3, 4)}),
     "bool": ("i.bool()", {"i": (3, 4)}),
@@ -274,7 +276,8 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "rms_norm": ("F.rms_norm(x, (6,), y, 1e-6)", {"x": (3, 6), "y": (6,)}),
     "normalize": ("F.normalize(x, dim=-1)", {"x": (3, 6)}),
     "scaled_dot_product_attention": (
-        "F.scaled_dot_product_attention(x, y, z) + F.scaled_dot_product_attention(x, y, z, is_causal=True)",
+        "F.scaled_dot_product_attention(x, y, z) + F.scaled_dot_product_attention(x, y, z, is_causal=True)"
+        " + F.scaled_dot_product_attention(x, y, z, attn_mask=(x[..., :1] > 0).expand(2, 3, 5, 5))",
         {"x": (2, 3, 5, 8), "y": (2, 3, 5, 8), "z": (2, 3, 5, 8)},
     ),
     "scatter scatter_": (

@@ -255,12 +255,20 @@ def origins(scope: Scope, callee: Function, given: Arguments, named: list[str]) 
     out = []
     for q in named:
         if q in given.named:
-            value = given.named[q]
-            found = value if is_literal(value) else traced(scope, value)
-            out.append(Demand("origin", callee.fid, q, ast.unparse(found) if found is not None else UNKNOWN))
+            out += [Demand("origin", callee.fid, q, text) for text in sources(scope, given.named[q])]
         elif q in callee.trace.defaults:
             out.append(Demand("origin", callee.fid, q, repr(callee.trace.defaults[q])))
     return out
+
+
+def sources(scope: Scope, value: ast.expr) -> list[str]:
+    """What an argument comes from: one expression, or all that a parameter comes from which is handed on as it is."""
+    found = value if is_literal(value) else traced(scope, value)
+    if found is not None:
+        return [ast.unparse(found)]
+    if isinstance(value, ast.Name) and value.id in scope.params and scope.reached_stores.get(value.id) == 1:
+        return sorted(scope.facts.origins.get((scope.trace.fid, value.id), ())) or [UNKNOWN]
+    return [UNKNOWN]
 
 
 def keyword_evidence(scope: Scope, name: str) -> str:

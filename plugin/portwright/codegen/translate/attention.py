@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -40,6 +41,14 @@ def causal(op: Operation, length: int) -> ast.expr:
     )
 
 
+def fused(op: Operation, given: Sequence[ast.expr], scale: ast.expr, mask: ast.expr | None) -> ast.expr:
+    """MLX's attention; of a mask of truths, with the zeros that torch gives a query without any key."""
+    if "bool" in op.scope.seen(op.raw.get("attn_mask")).dtypes:
+        made = call("masked_attention", *given, scale=scale, mask=mask)
+        return ask(made, Demand("snippet", "masked_attention"))
+    return call("mx.fast.scaled_dot_product_attention", *given, scale=scale, mask=mask)
+
+
 @row(
     "scaled_dot_product_attention",
     "query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False",
@@ -52,7 +61,7 @@ def attention(op: Operation) -> ast.expr:
     scale = scale_of(op)
     mask = masked(op)
     given = [op[k] if rank == 4 else quote("x[:, None]", x=op[k]) for k in ("query", "key", "value")]
-    made = call("mx.fast.scaled_dot_product_attention", *given, scale=scale, mask=mask)
+    made = fused(op, given, scale, mask)
     return made if rank == 4 else quote("y[:, 0]", y=made)
 
 

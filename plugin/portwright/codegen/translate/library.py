@@ -14,7 +14,7 @@ from portwright.codegen.layout import transpose
 from portwright.codegen.quote import call, plain, quote
 from portwright.codegen.runtime import masks
 from portwright.codegen.runtime.caches import is_cached
-from portwright.codegen.translate.attention import masked, scale_of
+from portwright.codegen.translate.attention import fused, masked, scale_of
 from portwright.codegen.translate.mask_functions import carried, is_own, own_mask, register_makers
 from portwright.codegen.translate.registry import Layout, Operation, Row, row
 
@@ -266,19 +266,11 @@ DISPATCH = (
 )
 def dispatch_attention(op: Operation) -> ast.expr:
     """(batch, length, heads, head_dim) in and out."""
-    made = quote(
-        "mx.fast.scaled_dot_product_attention(q, k, v, scale=s)",
-        q=transpose(op["query"], (0, 2, 1, 3)),
-        k=transpose(op["key"], (0, 2, 1, 3)),
-        v=transpose(op["value"], (0, 2, 1, 3)),
-        s=scale_of(op),
-    )
+    given = [transpose(op[k], (0, 2, 1, 3)) for k in ("query", "key", "value")]
     if "tensor" in op.kinds("attn_mask") and op.rank("attn_mask") == 2:
         op.args["attn_mask"] = key_mask(op)
     mask = masked(op, length=-3)
-    if mask is not None:
-        made.keywords.append(ast.keyword("mask", mask))  # type: ignore[attr-defined]
-    return quote("y.transpose(0, 2, 1, 3)", y=made)
+    return quote("y.transpose(0, 2, 1, 3)", y=fused(op, given, scale_of(op), mask))
 
 
 def key_mask(op: Operation) -> ast.expr:

@@ -178,6 +178,12 @@ PLAIN_RMS_NORM = '''class PlainRMSNorm(nn.Module):
         return mx.fast.rms_norm(x, None, self.eps)
 '''
 
+MASKED_ATTENTION = '''def masked_attention(query, key, value, scale, mask):
+    """Attention that is zero where a mask leaves a query no key."""
+    attended = mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
+    return attended if mask is None else mx.where(mx.any(mask, axis=-1, keepdims=True), attended, 0.0)
+'''
+
 ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_weight, out_bias):
     """Multi-head attention over (length, batch, width), with weights that others hold."""
     parts = []
@@ -274,6 +280,7 @@ SNIPPETS = {
     **SIGNAL_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "CeilAvgPool2d": CEIL_POOL,
+    "masked_attention": MASKED_ATTENTION,
     "attend_heads": ATTEND_HEADS,
     "attend_with_shares": ATTEND_WITH_SHARES,
     "pad_sequence": PAD_SEQUENCE,
