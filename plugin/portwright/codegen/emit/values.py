@@ -63,5 +63,9 @@ def is_compared(scope: Scope, node: ast.expr) -> bool:
 def layer_title_of(name: str) -> ast.expr | None:
     """MLX's class for one of torch.nn's, None where there is none."""
     named = {text.removesuffix("()") for _, text, _ in KNOWN} | {"nn.Identity"}
-    title = CONSTRUCTORS[name].layer if name in CONSTRUCTORS else f"nn.{name}"
+    title, snippet = f"nn.{name}", ""
+    if name in CONSTRUCTORS:
+        title, snippet = CONSTRUCTORS[name].layer, CONSTRUCTORS[name].snippet
+    if snippet == title:
+        return ask(quote(title), Demand("snippet", snippet))
     return quote(title) if title in named or (name in CONSTRUCTORS and title.startswith("nn.")) else None

@@ -196,12 +196,12 @@ CONSTRUCTORS: dict[str, Constructor] = {
     ),
     "GroupNorm": Constructor(
         "num_groups num_channels eps affine",
-        "nn.GroupNorm",
+        "PreciseGroupNorm",
         "num_groups num_channels",
         {"eps": "eps", "affine": "affine"},
         {"eps": 1e-05, "affine": True},
-        fixed={"pytorch_compatible": True},
         channels_last=True,
+        snippet="PreciseGroupNorm",
     ),
     "Upsample": Constructor(
         "size scale_factor mode align_corners",

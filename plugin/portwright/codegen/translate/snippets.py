@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portwright.codegen.translate.attending import ATTENTION_SNIPPETS
 from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
 from portwright.codegen.translate.indexing import SNIPPETS as INDEX_SNIPPETS
@@ -157,16 +158,6 @@ ADAPTIVE_AVERAGE = '''def adaptive_average(x, axes, sizes):
     return x
 '''
 
-WINDOW_MASK = '''def make_window_mask(inputs_embeds, window, attention_mask=None):
-    """An additive mask: a token sees those at most `window` away on either side, and no padding."""
-    places = mx.arange(inputs_embeds.shape[1])
-    mask = (mx.abs(places[:, None] - places) <= window)[None, None]
-    if attention_mask is not None:
-        mask = mask & (attention_mask[:, None, None, :] != 0)
-    dtype = inputs_embeds.dtype
-    return mx.where(mask, 0.0, mx.finfo(dtype).min).astype(dtype)
-'''
-
 PLAIN_RMS_NORM = '''class PlainRMSNorm(nn.Module):
     """An RMS norm without a weight."""
 
@@ -178,42 +169,20 @@ PLAIN_RMS_NORM = '''class PlainRMSNorm(nn.Module):
         return mx.fast.rms_norm(x, None, self.eps)
 '''
 
-MASKED_ATTENTION = '''def masked_attention(query, key, value, scale, mask):
-    """Attention that is zero where a mask leaves a query no key."""
-    attended = mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
-    return attended if mask is None else mx.where(mx.any(mask, axis=-1, keepdims=True), attended, 0.0)
-'''
+PRECISE_GROUP_NORM = '''class PreciseGroupNorm(nn.GroupNorm):
+    """A group norm that averages axis by axis: one sum over a whole picture would cost float32 its last digits."""
 
-ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_weight, out_bias):
-    """Multi-head attention over (length, batch, width), with weights that others hold."""
-    parts = []
-    for x, weight, shift in zip((query, key, value), weights, mx.split(bias, 3)):
-        x = x @ weight.T + shift
-        parts.append(x.reshape(*x.shape[:2], heads, -1).transpose(1, 2, 0, 3))
-    out = mx.fast.scaled_dot_product_attention(*parts, scale=parts[0].shape[-1] ** -0.5)
-    return out.transpose(2, 0, 1, 3).flatten(2) @ out_weight.T + out_bias
-'''
+    def average(self, x):
+        for axis in (-1, *range(1, x.ndim - 2)):
+            x = mx.mean(x, axis=axis, keepdims=True)
+        return x
 
-ATTEND_WITH_SHARES = '''def attend_with_shares(
-    query, key, value, heads, weights, bias, out_weight, out_bias, attn_mask=None, key_padding_mask=None
-):
-    """Multi-head attention over (length, batch, width), with weights that others hold, and the mean of its shares."""
-    parts = []
-    for x, weight, shift in zip((query, key, value), weights, mx.split(bias, 3)):
-        x = x @ weight.T + shift
-        parts.append(x.reshape(*x.shape[:2], heads, -1).transpose(1, 2, 0, 3))
-    query, key, value = parts
-    scores = query * query.shape[-1] ** -0.5 @ key.swapaxes(-1, -2)
-    if attn_mask is not None and attn_mask.ndim == 3:  # (batch * heads, queries, keys)
-        attn_mask = attn_mask.reshape(scores.shape)
-    if key_padding_mask is not None:
-        key_padding_mask = key_padding_mask[:, None, None]
-    for mask in (attn_mask, key_padding_mask):
-        if mask is not None:
-            scores = mx.where(mask, -mx.inf, scores) if mask.dtype == mx.bool_ else scores + mask
-    shares = mx.softmax(scores, axis=-1)
-    out = (shares @ value).transpose(2, 0, 1, 3).flatten(2)
-    return out @ out_weight.T + out_bias, mx.mean(shares, axis=1)
+    def __call__(self, x):
+        y = x.astype(mx.float32).reshape(*x.shape[:-1], self.num_groups, -1)
+        y = y - self.average(y)
+        y = y * mx.rsqrt(self.average(mx.square(y)) + self.eps)
+        y = y.reshape(x.shape).astype(x.dtype)
+        return self.weight * y + self.bias if "weight" in self else y
 '''
 
 PAD_SEQUENCE = '''def pad_sequence(sequences, value=0):
@@ -267,6 +236,7 @@ COMPUTE_DTYPE = '''def compute_dtype(layer):
 
 SNIPPETS = {
     "compute_dtype": COMPUTE_DTYPE,
+    **ATTENTION_SNIPPETS,
     **WINDOW_SNIPPETS,
     **CARRIED_SNIPPETS,
     **RECURRENT_SNIPPETS,
@@ -279,12 +249,9 @@ SNIPPETS = {
     **MASK_SNIPPETS,
     **SIGNAL_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
+    "PreciseGroupNorm": PRECISE_GROUP_NORM,
     "CeilAvgPool2d": CEIL_POOL,
-    "masked_attention": MASKED_ATTENTION,
-    "attend_heads": ATTEND_HEADS,
-    "attend_with_shares": ATTEND_WITH_SHARES,
     "pad_sequence": PAD_SEQUENCE,
-    "make_window_mask": WINDOW_MASK,
     "with_weight_norm": WEIGHT_NORM,
     "with_weight_parts": WEIGHT_PARTS,
     "GroupedConvTranspose1d": GROUPED_TRANSPOSE,

@@ -21,6 +21,22 @@ class ModelArgs:
         return cls(**{k: v for k, v in config.items() if k in names})
 
 
+class PreciseGroupNorm(nn.GroupNorm):
+    """A group norm that averages axis by axis: one sum over a whole picture would cost float32 its last digits."""
+
+    def average(self, x):
+        for axis in (-1, *range(1, x.ndim - 2)):
+            x = mx.mean(x, axis=axis, keepdims=True)
+        return x
+
+    def __call__(self, x):
+        y = x.astype(mx.float32).reshape(*x.shape[:-1], self.num_groups, -1)
+        y = y - self.average(y)
+        y = y * mx.rsqrt(self.average(mx.square(y)) + self.eps)
+        y = y.reshape(x.shape).astype(x.dtype)
+        return self.weight * y + self.bias if "weight" in self else y
+
+
 def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {
@@ -40,7 +56,7 @@ def quantize(model: nn.Module, quantization: dict):
 class Residual(nn.Module):
     def __init__(self, channels, groups):
         super().__init__()
-        self.norm = nn.GroupNorm(groups, channels, pytorch_compatible=True)
+        self.norm = PreciseGroupNorm(groups, channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def __call__(self, x):
