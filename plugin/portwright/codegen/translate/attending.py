@@ -13,7 +13,9 @@ WINDOW_MASK = '''def make_window_mask(inputs_embeds, window, attention_mask=None
 MASKED_ATTENTION = '''def masked_attention(query, key, value, scale, mask):
     """Attention that is zero where a mask leaves a query no key."""
     attended = mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
-    return attended if mask is None else mx.where(mx.any(mask, axis=-1, keepdims=True), attended, 0.0)
+    if not isinstance(mask, mx.array):  # none, or MLX's causal one, which leaves each query its own key
+        return attended
+    return mx.where(mx.any(mask, axis=-1, keepdims=True), attended, 0.0)
 '''
 
 ATTEND_HEADS = '''def attend_heads(query, key, value, heads, weights, bias, out_weight, out_bias):
