@@ -254,7 +254,7 @@ def called_for_effect(scope: Scope, value: ast.Call) -> list[ast.stmt]:
     called = ast.Expr(scope.work.call(scope, value))
     if all(scope.work.is_empty(c.fid) for c in scope.seen(value).callees):
         # It may only seem to do nothing: what this call gives counts, for the pass after this one to judge by.
-        scope.relied += [d for d in demands_in([called]) if d.kind in ("arg", "origin")]
+        scope.relied += [d for d in demands_in([called]) if d.kind in ("arg", "origin", "behind")]
         return []
     return [called]
 

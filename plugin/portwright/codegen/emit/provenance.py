@@ -11,6 +11,7 @@ from portwright.codegen.emit.configs import config_keys, field_of, holder, holds
 from portwright.codegen.emit.passed_over import passed_over
 from portwright.codegen.emit.properties import is_computed, is_saved
 from portwright.codegen.emit.scope import grows
+from portwright.codegen.emit.stores import ancestors, stores_of
 from portwright.codegen.facts.record import assumed_in
 from portwright.codegen.quote import is_literal, literal, plain
 
@@ -367,7 +368,7 @@ def is_before_stores(scope: Scope, node: ast.Name) -> bool:
 
 def after_store(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
     """What a parameter is after the one store of `p = p or x` or `if p is None: p = x`, which always ran before."""
-    stored = stores_of(scope, node.id)
+    stored = stores_of(scope, node.id, reached=True)  # `passed_over` has the others refused
     if len(stored) != 1 or not isinstance(stored[0], ast.Assign) or node not in scope.function.parents:
         return None
     s, around = stored[0], ancestors(scope, stored[0])[:-1]  # without the function itself
@@ -385,19 +386,3 @@ def after_store(scope: Scope, node: ast.Name, depth: int) -> ast.expr | None:
         if len(parts) == 3:
             return ast.IfExp(*parts)
     return None
-
-
-def stores_of(scope: Scope, title: str) -> list[ast.stmt]:
-    """The statements that bind a name."""
-    names = [n for n in scope.function.nodes if isinstance(n, ast.Name) and n.id == title]
-    bound = [n for n in names if isinstance(n.ctx, ast.Store)]
-    return [next(a for a in ancestors(scope, n) if isinstance(a, ast.stmt)) for n in bound]
-
-
-def ancestors(scope: Scope, node: ast.AST) -> list[ast.AST]:
-    """What a node is a part of, the nearest first; the function itself is the last."""
-    out = []
-    while node in scope.function.parents:
-        node = scope.function.parents[node]
-        out.append(node)
-    return out

@@ -6,6 +6,7 @@ import ast
 from typing import cast
 
 from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
+from portwright.codegen.emit.behind import named_fields
 from portwright.codegen.emit.dtype_branches import casting_branch
 from portwright.codegen.emit.effects import DROPPED, expression_statement
 from portwright.codegen.emit.items import last_item
@@ -256,7 +257,8 @@ def refuse(scope: Scope, n: ast.If, guard: ast.expr | None, validation: list[ast
         made.marker = True  # type: ignore[attr-defined]
     else:
         own = next((s for s in validation if isinstance(s, ast.Raise)), None)
-        text = f"not ported: {ast.unparse(unseen_side(scope, n.test))}"
+        fields = named_fields(scope, n.test) if scope.trace.fid in scope.program.constructing else ""
+        text = f"not ported: {ast.unparse(unseen_side(scope, n.test))}{fields}"
         error = reference_error(scope, own, n.test) if own is not None else raise_error("NotImplementedError", text)
         made = ast.If(guard, [error], [])
     made.origin = n.lineno  # type: ignore[attr-defined]
@@ -326,7 +328,7 @@ def for_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
         return []
     inside = [x for s in n.body for x in ast.walk(s)]
     if any(isinstance(x, ast.Call) for x in inside) and not any(scope.seen(x).n for x in inside):
-        body = [raise_error("NotImplementedError", f"not ported: nothing was seen in {ast.unparse(n.iter)}")]
+        body = [raise_error("NotImplementedError", unseen_loop(scope, n))]
     made = ast.For(target(scope, n.target), elements(scope, n.iter), body, [])
     if cache:
         made = with_layer_caches(scope, n, made)
@@ -338,9 +340,13 @@ def unseen(scope: Scope, n: ast.For) -> list[ast.stmt]:
     reads = [x for s in n.body for x in ast.walk(s) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Load)]
     if not scope.seen(n.iter).n or not reads:
         return block(scope, n.body)  # a loop that was never reached, or a body in which nothing can be seen
-    refusal = raise_error("NotImplementedError", f"not ported: nothing was seen of the loop over {ast.unparse(n.iter)}")
+    refusal = raise_error("NotImplementedError", unseen_loop(scope, n))
     refusal.origin = n.lineno  # type: ignore[attr-defined]
     return [refusal]
+
+
+def unseen_loop(scope: Scope, n: ast.For) -> str:
+    return f"not ported: nothing was seen of the loop over {ast.unparse(n.iter)}{named_fields(scope, n.iter)}"
 
 
 @statement(ast.FunctionDef)

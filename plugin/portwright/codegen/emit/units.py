@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from portwright.codegen.emit.behind import given_fields
 from portwright.codegen.emit.choices import choices, chosen_keywords
 from portwright.codegen.emit.keywords import passed_on, spread
 from portwright.codegen.emit.names import empty_variadic
@@ -224,7 +225,7 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
     named = callee.parameters
     if callee.trace.owner and callee.fid not in scope.program.constructing:  # of a method, only what chooses code
         named = [q for q in named if q in callee.trace.params and callee.trace.params[q].kinds == {"str"}]
-    out += origins(scope, callee, given, named)
+    out += [*origins(scope, callee, given, named), *given_fields(scope, n, callee, given.named)]
     reached = [given.named[q] for q in callee.parameters if (callee.fid, q) in scope.facts.chosen and q in given.named]
     out += [Demand("assume", a) for value in reached for a in choices(scope, value, 1)]
     for q in callee.parameters:

@@ -87,6 +87,7 @@ def merged(program: Program, facts: Facts, work: Work) -> Facts:
         forced=forced,
         args=union(facts.args, (((d.a, d.b), d.c) for d in of(demands, "arg"))),
         origins=union({}, (((d.a, d.b), d.c) for d in of(demands, "origin"))),
+        behind=union(facts.behind, (((d.a, d.b), field) for d in of(demands, "behind") for field in d.c)),
         guards=facts.guards | {(d.a, d.b) for d in of(demands, "guard")},
         chosen=facts.chosen | {(d.a, d.b) for d in of(demands, "chosen")},
         called=facts.called | {d.a for d in of(demands, "call")},

@@ -56,6 +56,7 @@ class Facts:
     forced: Mapping[str, frozenset[str]] = field(default_factory=dict)  # kept because a fellow callee reads them
     args: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # literals seen at call sites
     origins: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # arguments over config fields
+    behind: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # config fields behind an argument
     guards: frozenset[tuple[str, int]] = frozenset()  # tests in constructors, which a callee's choice relies on
     chosen: frozenset[tuple[str, str]] = frozenset()  # parameters whose value a call reaches, written out by name
     called: frozenset[str] = frozenset()

@@ -59,7 +59,8 @@ def quantize(model: nn.Module, quantization: dict):
 def to_pair(x):
     if isinstance(x, Iterable):
         raise NotImplementedError(
-            "not ported: isinstance(x, Iterable) and (not isinstance(x, str))"
+            "not ported: isinstance(x, Iterable) and (not isinstance(x, str)) (from "
+            "patch)"
         )
     return tuple(repeat(x, 2))
 

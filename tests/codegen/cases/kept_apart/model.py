@@ -100,7 +100,9 @@ class Block(nn.Module):
     def __call__(self, x):
         x = self.norm(x)
         for _ in self.extra:
-            raise NotImplementedError("not ported: nothing was seen in self.extra")
+            raise NotImplementedError(
+                "not ported: nothing was seen of the loop over self.extra"
+            )
         return self.pool(x[:, None].transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)[:, 0]
 
 
