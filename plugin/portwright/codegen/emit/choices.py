@@ -31,7 +31,8 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
     if isinstance(f, ast.Subscript) and not isinstance(f.slice, (ast.Slice, ast.Tuple)):
         return key(scope, f, f.slice)
     if isinstance(f, ast.Call) and {c.name for c in scope.seen(f).callees} == {"partial"} and f.args:
-        return choices(scope, f.args[0], depth + 1)
+        bound_values = (*f.args[1:], *[k.value for k in f.keywords])
+        return choices(scope, f.args[0], depth + 1) + [a for x in bound_values for a in bound_by(scope, f, x)]
     if isinstance(f, ast.Call):
         return looked_up(scope, f) + choices(scope, f.func, depth + 1)
     if isinstance(f, ast.IfExp):
@@ -54,6 +55,13 @@ def choices(scope: Scope, f: ast.expr, depth: int = 0) -> list[Assumption]:
             inner = scope if fid == scope.trace.fid else scope.work.scope(fid)
             return bound(inner, depth, lambda t: is_own(inner, t, f.attr))
     return []
+
+
+def bound_by(scope: Scope, f: ast.Call, value: ast.expr) -> list[Assumption]:
+    """That what a partial binds is what it was: another callable, or a value."""
+    if scope.kinds(value) & {"callable"}:
+        return choices(scope, value, DEPTH - 1)
+    return key(scope, f, value)
 
 
 def passed_over(scope: Scope, operand: ast.expr) -> list[Assumption]:

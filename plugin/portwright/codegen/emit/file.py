@@ -138,7 +138,7 @@ SNIPPETS = {
 ''',
     "largest_k": '''def largest_k(x, k):
     """The k largest values of the last axis, the largest first, and where they are."""
-    index = mx.argsort(-x, axis=-1)[..., :k]
+    index = mx.argsort(-x, axis=-1)[..., :k].astype(mx.int32)
     return mx.take_along_axis(x, index, axis=-1), index
 ''',
     "expert_linear": '''def expert_linear(x, weight, index):

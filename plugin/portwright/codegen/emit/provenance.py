@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from portwright.codegen.emit import records
 from portwright.codegen.emit.configs import config_keys, field_of, holder, holds
 from portwright.codegen.emit.passed_over import passed_over
 from portwright.codegen.emit.properties import is_computed, is_saved
+from portwright.codegen.emit.reduced import chosen_arms, reduced
 from portwright.codegen.emit.scope import grows
 from portwright.codegen.emit.stores import ancestors, stores_of
 from portwright.codegen.facts.record import assumed_in
@@ -33,7 +34,7 @@ def over_config(scope: Scope, node: ast.expr, depth: int = 0) -> ast.expr | None
     found = reduced(found) if found is not None else None
     if found is None or not any(isinstance(n, ast.Attribute) for n in ast.walk(found)):
         return None
-    return found
+    return found if not records.holds_record(found) else None
 
 
 def over_alternatives(scope: Scope, test: ast.expr, value: bool) -> ast.expr | None:
@@ -60,20 +61,6 @@ def over_alternatives(scope: Scope, test: ast.expr, value: bool) -> ast.expr | N
     return None
 
 
-def chosen_arms(node: ast.expr) -> ast.expr:
-    """`a if True else b` as a, wherever it stands."""
-
-    class Arms(ast.NodeTransformer):
-        def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-            self.generic_visit(node)
-            test = reduced(node.test)
-            return (node.body if test.value else node.orelse) if isinstance(test, ast.Constant) else node
-
-    made = Arms().visit(copy.deepcopy(node))
-    assert isinstance(made, ast.expr)
-    return made
-
-
 def traced(scope: Scope, node: ast.expr) -> ast.expr | None:
     """The expression in terms of config fields, or the literal that it always is; None when neither is known."""
     found = rewritten(scope, node, 0)
@@ -81,37 +68,6 @@ def traced(scope: Scope, node: ast.expr) -> ast.expr | None:
     if found is None or is_literal(found) or any(isinstance(n, ast.Attribute) for n in ast.walk(found)):
         return found
     return None
-
-
-def reduced(node: ast.expr) -> ast.expr:
-    """Decide what is decided: `None is not None`, `False and x`."""
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-        left, right = node.left, node.comparators[0]
-        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-            return ast.Constant((left.value is right.value) == isinstance(node.ops[0], ast.Is))
-    if isinstance(node, ast.Compare) and all(is_literal(x) for x in (node.left, *node.comparators)):
-        return compared(node)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = reduced(node.operand)
-        return ast.Constant(not inner.value) if isinstance(inner, ast.Constant) else ast.UnaryOp(node.op, inner)
-    if isinstance(node, ast.BoolOp):
-        passing = isinstance(node.op, ast.And)
-        parts = [reduced(v) for v in node.values]
-        if any(isinstance(p, ast.Constant) and bool(p.value) != passing for p in parts):
-            return ast.Constant(not passing)
-        parts = [p for p in parts if not isinstance(p, ast.Constant)]
-        if not parts:
-            return ast.Constant(passing)
-        return parts[0] if len(parts) == 1 else ast.BoolOp(node.op, parts)
-    return node
-
-
-def compared(node: ast.Compare) -> ast.expr:
-    """The value of a comparison of literals; one that Python refuses stays."""
-    try:
-        return ast.Constant(bool(eval(compile(ast.fix_missing_locations(ast.Expression(node)), "", "eval"), {})))
-    except TypeError:
-        return node
 
 
 def settled(scope: Scope, test: ast.expr) -> bool:
@@ -172,6 +128,8 @@ def rewritten(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
         return compound(scope, node, depth)
     if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Tuple, ast.List)):
         return compound(scope, node, depth)
+    if isinstance(node, ast.Call) and (record := records.record_of(scope, node, depth)) is not None:
+        return record
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
         return pure_method(scope, node, node.func, depth)
     if (
@@ -222,6 +180,11 @@ def pure_method(scope: Scope, node: ast.Call, f: ast.Attribute, depth: int) -> a
 
 def compound(scope: Scope, node: ast.expr, depth: int) -> ast.expr | None:
     """Operators: rewrite the operands in place on a shallow copy."""
+    if isinstance(node, ast.BoolOp):  # an operand that no run reached lies behind one that decided, and is checked
+        ran = [v for v in node.values if scope.seen(v).n or is_literal(v)]
+        if ran and len(ran) < len(node.values):
+            node = ast.BoolOp(node.op, ran) if len(ran) > 1 else ran[0]
+            return rewritten(scope, node, depth + 1)
     fields: dict[str, Any] = {}
     for key, value in ast.iter_fields(node):
         if isinstance(value, ast.expr):
@@ -273,7 +236,7 @@ def attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:
         return own_attribute(scope, scope.trace.owner, node.attr, depth)
     if scope.kinds(node.value) == {"module"}:
         return held_attribute(scope, node, depth)
-    return None
+    return records.record_field(scope, node, depth)
 
 
 def held_attribute(scope: Scope, node: ast.Attribute, depth: int) -> ast.expr | None:

@@ -226,8 +226,9 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
     if callee.trace.owner and callee.fid not in scope.program.constructing:  # of a method, only what chooses code
         named = [q for q in named if q in callee.trace.params and callee.trace.params[q].kinds == {"str"}]
     out += [*origins(scope, callee, given, named), *given_fields(scope, n, callee, given.named)]
-    reached = [given.named[q] for q in callee.parameters if (callee.fid, q) in scope.facts.chosen and q in given.named]
+    reached = [value for q, value in given.named.items() if (callee.fid, q) in scope.facts.chosen]
     out += [Demand("assume", a) for value in reached for a in choices(scope, value, 1)]
+    out += handed_on(scope, n, callee, given)
     for q in callee.parameters:
         seen = callee.trace.params.get(q)
         if seen is None or not seen.const:
@@ -249,6 +250,20 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
             continue
         out.append(Demand("arg", callee.fid, q, said))
     return out
+
+
+def handed_on(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> list[Demand]:
+    """Callables that arrive through our own **kwargs: whoever gives them says what chose them."""
+    through = [q for q in sorted(scope.seen(n).starred - given.named.keys()) if (callee.fid, q) in scope.facts.chosen]
+    if through and not all(is_own_keywords(scope, d) for d in given.dynamic):
+        raise HoleError(f"{through[0]}, which is called, arrives by ** of a dict")
+    return [Demand("chosen", scope.trace.fid, q) for q in through]
+
+
+def is_own_keywords(scope: Scope, node: ast.expr) -> bool:
+    """Whether `**x` is the function's own **kwargs."""
+    own = scope.tree.args.kwarg
+    return own is not None and isinstance(node, ast.Name) and node.id == own.arg
 
 
 def origins(scope: Scope, callee: Function, given: Arguments, named: list[str]) -> list[Demand]:

@@ -223,7 +223,11 @@ CONSTRUCTORS: dict[str, Constructor] = {
     "BatchNorm3d": dataclasses.replace(BATCH_NORM, layer="BatchNorm3d", snippet="BatchNorm3d"),
     "Conv1d": convolution(1),
     "Conv2d": convolution(2),
-    "Conv3d": convolution(3),
+    "Conv3d": dataclasses.replace(  # MLX's has no groups
+        convolution(3),
+        keywords={k: v for k, v in CONV_KEYWORDS.items() if k != "groups"},
+        refused={**CONV_REFUSED, "groups": 1},
+    ),
     "ConvTranspose1d": TRANSPOSED_1D,
     "ConvTranspose2d": transposed(2),
     "ConvTranspose3d": transposed(3),

@@ -7,6 +7,7 @@ import ast
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, literal, quote
+from portwright.codegen.translate.places import signed
 from portwright.codegen.translate.registry import Layout, Operation, row
 
 REDUCTIONS = {
@@ -25,7 +26,8 @@ def reduction(op: Operation) -> ast.expr:
     axis = op.axis()
     if isinstance(axis, ast.List):
         axis = ast.Tuple(axis.elts, ast.Load())
-    return call(f"mx.{REDUCTIONS[op.name]}", x, axis=axis, keepdims=keepdims)
+    made = call(f"mx.{REDUCTIONS[op.name]}", x, axis=axis, keepdims=keepdims)
+    return signed(op, made) if op.name in ("argmax", "argmin") else made
 
 
 @row("max min", "input dim=None keepdim=False", Layout.AXIS)
@@ -40,9 +42,10 @@ def extreme(op: Operation) -> ast.expr:
     axis = op.axis()
     assert axis is not None
     keep = op.get("keepdim") or ast.Constant(False)
-    return quote(
-        f"(mx.{op.name}(x, axis=a, keepdims=k), mx.arg{op.name}(x, axis=a, keepdims=k))", x=op["input"], a=axis, k=keep
+    values, places = (
+        quote(f"mx.{f}(x, axis=a, keepdims=k)", x=op["input"], a=axis, k=keep) for f in (op.name, f"arg{op.name}")
     )
+    return ast.Tuple([values, signed(op, places, 1)], ast.Load())
 
 
 @row("var std", "input dim=None unbiased=True keepdim=False correction=None", Layout.AXIS)
@@ -93,13 +96,13 @@ def sort(op: Operation) -> ast.expr:
     key = quote("-x", x=x) if op.value("descending", False) else x
     axis = op.get("dim") or literal(-1)
     order = quote("mx.argsort(key, axis=a)", key=key, a=axis)
-    return quote("(mx.take_along_axis(x, i, axis=a), i)", x=x, i=order, a=axis)
+    return quote("(mx.take_along_axis(x, i, axis=a), j)", x=x, i=order, j=signed(op, order, 1), a=axis)
 
 
 @row("argsort", "input dim=-1 descending=False stable=False")
 def argsort(op: Operation) -> ast.expr:
     key = quote("-x", x=op["input"]) if op.value("descending", False) else op["input"]
-    return call("mx.argsort", key, axis=op.get("dim") or literal(-1))
+    return signed(op, call("mx.argsort", key, axis=op.get("dim") or literal(-1)))
 
 
 @row("cdist", "x1 x2 p=2.0")
