@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+from portwright.codegen.tidy.attributes import without_own_attributes
 from portwright.codegen.tidy.copies import without_copies
 from portwright.codegen.tidy.fold import folded
 from portwright.codegen.tidy.guards import without_repeated
@@ -159,3 +160,66 @@ REFUSED = "raise NotImplementedError('not ported: it')"
 def test_guards_that_are_never_reached_go(before: str, after: str | None) -> None:
     """A refusal goes where an equal one stands before it, or one that refuses more right behind it."""
     assert through(without_repeated, before) == (before if after is None else after)
+
+
+def without_attributes(text: str, *plain: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            node.plain = set(plain)
+    without_own_attributes(tree.body)
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["self.dim = config.dim", "self.q = nn.Linear(self.dim, 1)"], ["self.q = nn.Linear(config.dim, 1)"]),
+        (
+            ["self.dim = config.dim", "self.q = nn.Linear(self.dim, self.dim)"],
+            ["dim = config.dim", "self.q = nn.Linear(dim, dim)"],
+        ),
+        (
+            ["self.size = 4 * width", "self.q = nn.Linear(self.size, 1)"],
+            ["size = 4 * width", "self.q = nn.Linear(size, 1)"],
+        ),
+        (["self.width = width or 3", "self.q = nn.Linear(self.width, 1)"], ["self.q = nn.Linear(width or 3, 1)"]),
+        (["self.width = width", "self.q = nn.Linear(self.width, self.width)"], ["self.q = nn.Linear(width, width)"]),
+        (["self.on = True", "self.q = f() if not self.on else g()"], ["self.q = g()"]),
+        (["self.width = width"], []),
+        (["self.shared = layer"], None),  # a part of the model
+        (["self.w = mx.zeros(width)"], None),
+        (["self.seen = width", "self.seen = 3"], None),
+        (["self.scale = width ** -0.5"], None),  # its call reads it
+        (["self.heads = width"], None),  # a function reads it
+        (["self.named = width"], None),  # a text names it
+    ],
+)
+def test_attributes_that_only_their_constructor_reads_are_not_kept(before: list[str], after: list[str] | None) -> None:
+    """They are locals, or what they hold stands where it is needed."""
+    text = (
+        "class A(nn.Module):\n    def __init__(self, config, width, layer):\n        super().__init__()\n{}"
+        "    def __call__(self, x):\n        return x * self.scale\n"
+        "def f(attn, x):\n    return attn.heads * config.dim + getattr(attn, 'named')"
+    )
+    body = [
+        "".join(f"        {line}\n" for line in lines or []) for lines in (before, before if after is None else after)
+    ]
+    expected = ast.unparse(ast.parse(text.format(body[1])))
+    assert without_attributes(text.format(body[0]), "width") == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "class B(A):\n    def __call__(self):\n        return self.dim",
+        "class A(nn.LayerNorm):\n    pass",
+        "class A(nn.Module):\n    def __call__(self, n):\n        return getattr(self, n)",
+    ],
+)
+def test_attributes_that_a_relative_or_a_layer_of_mlx_may_read_are_kept(other: str) -> None:
+    """A subclass, a base class of MLX, and names that are computed."""
+    init = "    def __init__(self, width):\n        super().__init__()\n        self.dim = width\n"
+    text = other.replace(":\n", f":\n{init}", 1)
+    text = f"class A(nn.Module):\n{init}{other}" if other.startswith("class B") else text
+    assert without_attributes(text, "width") == ast.unparse(ast.parse(text))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from portwright.codegen.keyed import without_dicts
 from portwright.codegen.renamed import with_own_names
-from portwright.codegen.source import Comments, comments_of, number, parse_function
+from portwright.codegen.source import Comments, comments_of, number, parse_function, summary
 from portwright.codegen.trace import ClassTrace, FunctionTrace, ModuleTrace, Seen, Trace
 
 NOTHING = Seen()
@@ -22,6 +22,11 @@ class Function:
     trace: FunctionTrace
     tree: ast.FunctionDef
     comments: Comments
+
+    @functools.cached_property
+    def summary(self) -> str:
+        """What the reference says of it, in a sentence or a few."""
+        return summary(self.tree)
 
     @property
     def fid(self) -> str:

@@ -58,6 +58,28 @@ def number(node: ast.AST) -> int:
     return -1 if isinstance(node, SHARED) else getattr(node, "number", -1)
 
 
+# Where documentation of single arguments and results begins.
+SECTIONS = re.compile(
+    r"(args|arguments|parameters|params|returns?|yields?|raises|examples?|inputs?|shapes?)\b.{0,20}:?$", re.I
+)
+ARGUMENT = re.compile(r"[\w*, `/]+ \(.*|[-*`>\[].*|\w+ ?:.*|.*`\w+`:$")
+
+
+NOTHING = re.compile(r"The (\S+ )?forward (method|pass)\b.*", re.IGNORECASE)
+
+
+def summary(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """The first paragraph of a docstring in one line, "" where it is about arguments and results, or says nothing."""
+    lines: list[str] = []
+    for line in (ast.get_docstring(node) or "").strip().splitlines():
+        line = line.strip()
+        if not line or SECTIONS.fullmatch(line) or (ARGUMENT.fullmatch(line) and not lines):
+            break
+        lines.append(line)
+    text = " ".join(lines)
+    return "" if NOTHING.fullmatch(text) else text
+
+
 def comments_of(source: str) -> Comments:
     """The comments of a function's source; tool directives are left out."""
     above: dict[int, tuple[str, ...]] = {}

@@ -115,6 +115,7 @@ class ClassTrace:
     variant_of: str = ""  # the class that this is another variant of
     constants: Mapping[str, Plain] = field(default_factory=dict)  # plain values that a module's class holds
     fields: tuple[str, ...] = ()  # of a dataclass or a named tuple that does nothing but hold values
+    summary: str = ""  # the first paragraph of its docstring
 
 
 @dataclass(frozen=True)

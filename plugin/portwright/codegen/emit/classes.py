@@ -12,10 +12,12 @@ from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, literal
 from portwright.codegen.runtime.experts import switched
 from portwright.codegen.runtime.root import renamed_arguments, root_methods
+from portwright.codegen.tidy.attributes import without_own_attributes
 from portwright.codegen.tidy.own_config import without_own_config
 from portwright.codegen.trace import FunctionTrace, Plain
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
+PLAIN = frozenset({"int", "float", "str", "bool", "none"})  # kinds of values that are no part of a model
 QUANTIZE_CALL = "if config.quantization is not None:\n    quantize(self, config.quantization)"
 
 
@@ -50,6 +52,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
     cached = work.program.runtime == "mlx-lm"
     if root_init:
         body = with_args(body) if cached else [*body, *quantize_call()]
+    body = [*docstring(function.summary), *body]
     made = ast.FunctionDef(
         work.function_title(done.fid),
         ast.arguments(
@@ -66,6 +69,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         None,
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
+    made.plain = {q for q in names if q in trace.params and trace.params[q].kinds <= PLAIN}  # type: ignore[attr-defined]
     return renamed_arguments(made) if cached and done.fid == work.program.trace.entry else made
 
 
@@ -107,9 +111,16 @@ def default_of(work: Work, function: Function, q: str) -> ast.expr | None:
     if q not in trace.defaults:
         return None
     seen = trace.params.get(q)
-    if seen is not None and trace.defaults[q] is None and "none" not in seen.kinds:
+    if trace.defaults[q] is None:
+        return None if seen is not None and "none" not in seen.kinds else ast.Constant(None)
+    if (trace.fid, q) in work.always_given:
         return None
     return literal(trace.defaults[q])
+
+
+def docstring(summary: str) -> list[ast.stmt]:
+    """What the reference says of a function or a class."""
+    return [ast.Expr(ast.Constant(summary))] if summary else []
 
 
 def with_comments(body: list[ast.stmt], function: Function) -> list[ast.stmt]:
@@ -161,7 +172,7 @@ def definitions(work: Work) -> list[str]:
         if not work.is_replaced(cls):
             owners.setdefault(cls, [])
     owners.setdefault(program.trace.root, [])
-    out = [unparsed(function_node(work, f)) for f in functions]
+    out: list[ast.stmt] = [function_node(work, f) for f in functions]
     finished: set[str] = set()
 
     def add(cls: str) -> None:
@@ -171,13 +182,14 @@ def definitions(work: Work) -> list[str]:
         for base in program.lineage(cls)[1:]:
             if base in owners:
                 add(base)
-        out.append(class_text(work, cls, owners))
+        out.append(class_node(work, cls, owners))
 
     for cls in owners:
         if cls != program.trace.root:
             add(cls)
     add(program.trace.root)
-    return out
+    without_own_attributes(out)
+    return [unparsed(node) for node in out]
 
 
 def stands_alone(work: Work, cls: str, owners: Mapping[str, list[Finished]]) -> bool:
@@ -186,7 +198,7 @@ def stands_alone(work: Work, cls: str, owners: Mapping[str, list[Finished]]) -> 
     return not any(cls in lineage(other) or other in lineage(cls) for other in owners if other != cls)
 
 
-def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
+def class_node(work: Work, cls: str, owners: dict[str, list[Finished]]) -> ast.ClassDef:
     """One class with its methods in the reference's order."""
     program = work.program
     methods = sorted(owners[cls], key=lambda f: program.functions[f.fid].trace.line)
@@ -198,13 +210,15 @@ def class_text(work: Work, cls: str, owners: dict[str, list[Finished]]) -> str:
     if cls == program.trace.root and program.runtime == "mlx-lm":
         body += root_methods(work)
     bases = [ast.parse(title, mode="eval").body for title in base_titles(work, cls, owners)]
+    held = program.cls(cls)
+    body = [*docstring(held.summary if held is not None else ""), *body]
     made = ast.ClassDef(work.class_title(cls), bases, [], body or [ast.Pass()], [], type_params=[])  # type: ignore[call-arg,unused-ignore]
     ast.fix_missing_locations(made)
     if cls == program.trace.root and program.runtime == "mlx-lm":
         made = with_one_config(made)
     if cls != program.trace.root and stands_alone(work, cls, owners):
         made = without_own_config(made, [s for f in work.done.values() for s in f.body])
-    return unparsed(switched(work, cls, made))
+    return switched(work, cls, made)
 
 
 def constants(work: Work, cls: str, owners: Mapping[str, object]) -> list[ast.stmt]:

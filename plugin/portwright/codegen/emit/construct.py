@@ -390,5 +390,6 @@ def norm_layer(scope: Scope, n: ast.Call, callee: Callee, norm: Any) -> ast.expr
         if len(norm.epsilons) != 1:
             raise HoleError(f"the eps of {callee.name}")
         eps = literal(next(iter(norm.epsilons)))
-    made = ast.Call(quote(f"nn.{norm.layer}"), [width], [ast.keyword("eps", eps)])
+    bias = [] if norm.biased else [ast.keyword("bias", ast.Constant(False))]
+    made = ast.Call(quote(f"nn.{norm.layer}"), [width], [ast.keyword("eps", eps), *bias])
     return ask(made, *assumed(scope, n, given.named, *others))

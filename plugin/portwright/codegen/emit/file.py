@@ -73,16 +73,28 @@ SNIPPETS = {
         made[kind] = make_causal_mask(inputs_embeds, attention_mask, position_ids, own, blocks)
     return made
 ''',
-    "rotate": '''def rotate(x, freqs, scale, cache):
-    """Rotate features by the positions that follow what the cache holds; those beyond the frequencies stay."""
+    "rotate": '''def rotate(x, freqs, cache):
+    """Rotate features by the positions that follow what the cache holds."""
+    dims = 2 * freqs.size
+    offset = 0 if cache is None else cache.offset
+    return mx.fast.rope(x, dims, traditional=False, base=None, scale=1.0, offset=offset, freqs=freqs)
+''',
+    "rotate_scaled": '''def rotate_scaled(x, freqs, scale, cache):
+    """Rotate features by the positions that follow what the cache holds."""
     dims = 2 * freqs.size
     if scale != 1.0:
         x = mx.concatenate([x[..., :dims] * scale, x[..., dims:]], axis=-1)
     offset = 0 if cache is None else cache.offset
     return mx.fast.rope(x, dims, traditional=False, base=None, scale=1.0, offset=offset, freqs=freqs)
 ''',
-    "rotate_pairs": '''def rotate_pairs(x, freqs, scale, cache):
-    """Rotate neighbouring features by the positions that follow what the cache holds; those beyond them stay."""
+    "rotate_pairs": '''def rotate_pairs(x, freqs, cache):
+    """Rotate neighbouring features by the positions that follow what the cache holds."""
+    dims = 2 * freqs.size
+    offset = 0 if cache is None else cache.offset
+    return mx.fast.rope(x, dims, traditional=True, base=None, scale=1.0, offset=offset, freqs=freqs)
+''',
+    "rotate_pairs_scaled": '''def rotate_pairs_scaled(x, freqs, scale, cache):
+    """Rotate neighbouring features by the positions that follow what the cache holds."""
     dims = 2 * freqs.size
     if scale != 1.0:
         x = mx.concatenate([x[..., :dims] * scale, x[..., dims:]], axis=-1)

@@ -24,9 +24,19 @@ def unparsed(node: ast.AST) -> str:
         block = []
         if match is not None:
             beside(lines, ast.literal_eval(match[3]))
+        elif re.match(r'\s+"""', line):
+            lines += docstring(line.strip().strip('"'), indent)
         elif line.strip() or not (lines and lines[-1].startswith("class ")):
             lines.append(pretty(line))
     return "\n".join(lines)
+
+
+def docstring(text: str, indent: str) -> list[str]:
+    """A docstring in as many lines as it needs."""
+    if len(indent) + len(text) + 6 <= WIDTH:
+        return [f'{indent}"""{text}"""']
+    first, *others = textwrap.wrap(f'"""{text}', WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    return [f"{indent}{part}" for part in (first, *others, '"""')]
 
 
 def beside(lines: list[str], comment: str) -> None:

@@ -18,6 +18,7 @@ from portwright.codegen.idioms.experts import Translated
 from portwright.codegen.layout import to_first, to_last
 from portwright.codegen.program import Function
 from portwright.codegen.quote import is_literal, plain
+from portwright.codegen.runtime.caches import cache_last
 from portwright.codegen.tidy.inline import inlined
 from portwright.codegen.trace import Callee
 
@@ -96,8 +97,12 @@ def unit_call(
         check_alike(scope, n, callees)
     demands += [d for fid in fids for d in evidence(scope, n, work.program.functions[fid], given)]
     args, keywords = arguments(scope, n, given, kept, first)
+    in_order = cache_last(scope.program, first.fid, [q for q in first.parameters if q in kept])
     if len(fids) == 1 and not given.star:
-        args, keywords = shortened(args, keywords, [q for q in first.parameters if q in kept])
+        args, keywords = shortened(args, keywords, in_order)
+    elif len({tuple(q for q in work.kept(f) if q in kept) for f in fids}) > 1 and not given.star:
+        keywords = [*[ast.keyword(q, a) for q, a in zip(in_order, args, strict=False)], *keywords]
+        args = []  # each has its own order
     if len(fids) > 1 and (constructs or (function is None and holds_function(scope, n))):
         check_names([work.program.functions[f] for f in fids], given.positional, [q for q in kept if q in given.named])
         function = function or scope.expr(n.func)
@@ -154,10 +159,22 @@ def positional_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> a
                 raise HoleError("callees whose parameters have different names")
             demands.append(Demand("forced", fid, (k.arg,)))
     keywords = [ast.keyword(k.arg, scope.expr(k.value)) for k in named]
-    out = ask(ast.Call(called, [scope.expr(a) for a in n.args], keywords), *demands)
+    out = ask(ast.Call(called, [scope.expr(a) for a in placed(scope, n, fids, bool(named))], keywords), *demands)
     if result_callees(scope, n):
         out.result_of = fids  # type: ignore[attr-defined]
     return out
+
+
+def placed(scope: Scope, n: ast.Call, fids: tuple[str, ...], named: bool) -> list[ast.expr]:
+    """Positional arguments in the order of the callees' parameters in the port, which must be one."""
+    orders = set()
+    for fid in fids:
+        places = scope.program.functions[fid].parameters[1 : 1 + len(n.args)]
+        orders.add(tuple(places.index(q) for q in cache_last(scope.program, fid, places)))
+    order = orders.pop()
+    if orders or (named and list(order) != sorted(order)):
+        raise HoleError("callees that have a cache among their parameters in different places")
+    return [n.args[i] for i in order]
 
 
 def arguments(
@@ -166,7 +183,7 @@ def arguments(
     """The arguments that are passed on, positional where the reference has them so."""
     args: list[ast.expr] = []
     keywords: list[ast.keyword] = []
-    in_order = [q for q in callee.parameters if q in kept]
+    in_order = cache_last(scope.program, callee.fid, [q for q in callee.parameters if q in kept])
     for q in given.positional:
         if q in kept:
             if in_order[len(args) : len(args) + 1] == [q] and not keywords:

@@ -10,6 +10,7 @@ from functools import cached_property
 from portwright.codegen.emit import attempts, surroundings  # noqa: F401  (register their statements)
 from portwright.codegen.emit.calls import emit_call
 from portwright.codegen.emit.defaults import fold_parameters
+from portwright.codegen.emit.given import always_given
 from portwright.codegen.emit.parts import held_apart
 from portwright.codegen.emit.results import result_variables
 from portwright.codegen.emit.scope import Scope
@@ -22,7 +23,7 @@ from portwright.codegen.layout import to_last
 from portwright.codegen.program import Program, reads_own_state
 from portwright.codegen.quote import loads, stores
 from portwright.codegen.runtime.attention import with_cached_attention
-from portwright.codegen.runtime.caches import none_at_first
+from portwright.codegen.runtime.caches import cache_last, none_at_first
 from portwright.codegen.runtime.experts import Stacks, stacks
 from portwright.codegen.runtime.rope import renamed
 from portwright.codegen.runtime.tied import with_tied
@@ -110,7 +111,7 @@ class Work:
             return self.done[fid].kept
         order = self.program.functions[fid].parameters
         kept = self.facts.kept.get(fid, frozenset())
-        return [q for q in order if q in kept] + sorted(kept - set(order))
+        return cache_last(self.program, fid, [q for q in order if q in kept] + sorted(kept - set(order)))
 
     def vararg(self, fid: str) -> str:
         return self.done[fid].vararg if fid in self.done else ""
@@ -128,6 +129,11 @@ class Work:
     def stacks(self) -> Stacks:
         """Stacked experts that become layers; asked of the last pass only."""
         return stacks(self)
+
+    @cached_property
+    def always_given(self) -> frozenset[tuple[str, str]]:
+        """Parameters whose default no call falls back on; asked of the last pass only."""
+        return always_given(self)
 
     def is_replaced(self, cls: str) -> bool:
         return cls in self.proofs.norms
@@ -222,7 +228,7 @@ class Work:
         names += [q for q in scope.extra_params if q not in names and q in read]
         if scope.tree.args.kwarg is not None:  # what a fellow callee reads goes to its **kwargs
             names += [q for q in sorted(forced) if q not in names and q not in scope.params]
-        return names
+        return cache_last(self.program, scope.trace.fid, names)
 
     def with_registered(self, scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
         """Constructor arguments that the class reads later through its library's registered config."""

@@ -22,6 +22,7 @@ class Norm:
     layer: str  # "RMSNorm" | "LayerNorm"
     widths: frozenset[int]
     epsilons: frozenset[float]
+    biased: bool = True  # of a LayerNorm
 
 
 def close(got: mx.array, want: mx.array) -> bool:
@@ -39,10 +40,11 @@ def proved_norms(program: Program, samples: Mapping[str, mx.array]) -> dict[str,
         results = [instance_norm(m, calls.get(path_of(program, m)), samples) for m in instances]
         if not results or any(r is None for r in results):
             continue
-        layers = {r.layer for r in results if r is not None}
+        layers = {(r.layer, r.biased) for r in results if r is not None}
         if len(layers) == 1:
+            layer, biased = layers.pop()
             widths = frozenset(w for r in results if r for w in r.widths)
-            norm = Norm(layers.pop(), widths, frozenset(e for r in results if r for e in r.epsilons))
+            norm = Norm(layer, widths, frozenset(e for r in results if r for e in r.epsilons), biased)
             if is_given_width(program, cls, norm) and is_told_plainly(program, cls):
                 found[cls] = norm
     return found
@@ -83,6 +85,6 @@ def instance_norm(module: ModuleTrace, call: SampleCall | None, samples: Mapping
     for eps in [v for v in module.numbers.values() if isinstance(v, float)]:
         if b is None and close(mx.fast.rms_norm(x, w, eps), out):
             return Norm("RMSNorm", frozenset(w.shape), frozenset({eps}))
-        if b is not None and close(mx.fast.layer_norm(x, w, b, eps), out):
-            return Norm("LayerNorm", frozenset(w.shape), frozenset({eps}))
+        if close(mx.fast.layer_norm(x, w, b, eps), out):
+            return Norm("LayerNorm", frozenset(w.shape), frozenset({eps}), b is not None)
     return None

@@ -27,6 +27,13 @@ class Rope:
     tables: Mapping[str, tuple[ast.expr, ast.expr | None]] = field(
         default_factory=dict
     )  # forward -> frequencies, scale
+    plain: bool = False  # whether nothing is ever scaled, and frequencies are all that is handed on
+
+
+def rotation_of(function: Function, node: ast.Call, rope: Rope) -> str:
+    """The proved rotation that a call reaches, "" for any other call."""
+    fids = {c.fid for c in function.seen(node).callees}
+    return next(iter(fids)) if len(fids) == 1 and fids <= set(rope.rotations) else ""
 
 
 def proved_rope(program: Program, samples: Mapping[str, mx.array]) -> Rope:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from portwright.codegen.observe.configs import config_traces, jsonable, root_config
+from portwright.codegen.observe.docstrings import class_summary
 from portwright.codegen.observe.modules import Paths, loose_trace, model_trace, response
 from portwright.codegen.observe.policy import enclosed, global_name, is_rewritten
 from portwright.codegen.observe.recorder import Recorder
@@ -153,8 +154,9 @@ def class_trace(cls: type) -> ClassTrace:
         named = [c for c in cls.__mro__ if c.__module__.startswith("torch.nn")]
         torch_base = next(c.__name__ for c in named if c.__module__ != "torch.nn.utils.parametrize")
     key, names = class_key(cls), tuple(map(class_key, bases))
+    said = "" if cls.__module__.startswith("torch.") else class_summary(cls)
     return ClassTrace(
-        key, cls.__name__, cls.__module__, names, torch_base, constants=constants_of(cls), fields=fields_of(cls)
+        key, cls.__name__, cls.__module__, names, torch_base, "", constants_of(cls), fields_of(cls), summary=said
     )
 
 

@@ -48,6 +48,15 @@ def cache_of_loop(program: Program, function: Function, loop: ast.For) -> str:
     return ""
 
 
+def cache_last(program: Program, fid: str, names: list[str]) -> list[str]:
+    """Parameters in order, the one of a layer's cache last: None may stand for it, and what follows is always given."""
+    params = program.functions[fid].trace.params
+    if not is_cached(program) or fid == program.trace.entry or fid in loops(program):
+        return names
+    caches = [q for q in names if q in params and is_cache(program, params[q])]
+    return [*[q for q in names if q not in caches], *caches] if len(caches) == 1 else names
+
+
 @lru_cache(maxsize=4)
 def loops(program: Program) -> dict[str, tuple[str, ast.For]]:
     """For each function that loops over layers with a cache: the cache's name and the loop."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import TYPE_CHECKING
 
 from portwright.codegen.facts.record import Demand, ask
-from portwright.codegen.idioms.rope import Rope
+from portwright.codegen.idioms.rope import Rope, rotation_of
 from portwright.codegen.program import Function, Program
 from portwright.codegen.quote import loads, quote, stores
 from portwright.codegen.runtime.caches import is_cache, loops
+from portwright.codegen.runtime.unscaled import is_plain
 from portwright.codegen.translate.decorators import observed_rope_types
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def usable(program: Program, rope: Rope) -> Rope:
     for function in program.functions.values():
         if function.trace.entered and not all(fits(program, function, s, rope) for s in ast.walk(function.tree)):
             return Rope()
-    return rope
+    return dataclasses.replace(rope, plain=is_plain(program, rope))
 
 
 def fits(program: Program, function: Function, node: ast.AST, rope: Rope) -> bool:
@@ -49,12 +51,6 @@ def fits(program: Program, function: Function, node: ast.AST, rope: Rope) -> boo
     return reads.count(cos.id) == reads.count(sin.id) == len(calls)
 
 
-def rotation_of(function: Function, node: ast.Call, rope: Rope) -> str:
-    """The proved rotation that a call reaches, "" for any other call."""
-    fids = {c.fid for c in function.seen(node).callees}
-    return next(iter(fids)) if len(fids) == 1 and fids <= set(rope.rotations) else ""
-
-
 def caches_of(program: Program, function: Function) -> list[str]:
     return [q for q, seen in function.trace.params.items() if is_cache(program, seen)]
 
@@ -73,7 +69,11 @@ def rotated(scope: Scope, n: ast.Call) -> ast.Tuple | None:
 def one(scope: Scope, x: ast.expr, n: ast.Call, cache: ast.expr, paired: bool) -> ast.expr:
     freqs, scale = [scope.expr(a) for a in n.args[2:4]]
     title = "rotate_pairs" if paired else "rotate"
-    made = quote(f"{title}(x, f, s, c)", x=scope.expr(x), f=freqs, s=scale, c=cache)
+    if scope.work.proofs.rope.plain:
+        made = quote(f"{title}(x, f, c)", x=scope.expr(x), f=freqs, c=cache)
+    else:
+        title += "_scaled"
+        made = quote(f"{title}(x, f, s, c)", x=scope.expr(x), f=freqs, s=scale, c=cache)
     return ask(made, Demand("snippet", title))
 
 
@@ -92,8 +92,9 @@ def table_body(scope: Scope) -> list[ast.stmt] | None:
         if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id in needed
     ]
     body = block(scope, before)
-    scaled = scope.expr(scale) if scale is not None else ast.Constant(1.0)
-    made = ast.Return(ast.Tuple([quote("1 / f", f=scope.expr(vector)), scaled], ast.Load()))
+    scaled = ast.Constant(1.0) if scale is None or scope.work.proofs.rope.plain else scope.expr(scale)
+    freqs = quote("1 / f", f=scope.expr(vector))
+    made = ast.Return(freqs if scope.work.proofs.rope.plain else ast.Tuple([freqs, scaled], ast.Load()))
     made.origin = scope.tree.body[-1].lineno  # type: ignore[attr-defined]
     return [*body, made]
 
@@ -128,6 +129,8 @@ def renamed(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
     for node in ast.walk(scope.tree):
         if isinstance(node, ast.Call) and rotation_of(scope.function, node, rope):
             pair = [a.id for a in node.args[2:4] if isinstance(a, ast.Name)]
+            if rope.plain:
+                return handed_on(body, set(pair))
             taken = {x for s in body for x in loads(s)} | set(scope.params)
             if set(pair) & set(scope.params) or taken & {FREQUENCIES, SCALE}:
                 continue
@@ -136,4 +139,17 @@ def renamed(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
                 for n in ast.walk(statement):
                     if isinstance(n, ast.Name):
                         n.id = names.get(n.id, n.id)
+    return body
+
+
+def handed_on(body: list[ast.stmt], pair: set[str]) -> list[ast.stmt]:
+    """In a layer, `cos, sin = given` goes where `given` is the frequencies themselves."""
+    for s in body:
+        if not (isinstance(s, ast.Assign) and isinstance(s.value, ast.Name) and isinstance(s.targets[0], ast.Tuple)):
+            continue
+        if stores(s.targets[0]) <= {*pair, "_"}:
+            names = dict.fromkeys(pair, s.value.id)
+            for n in (n for other in body for n in ast.walk(other) if isinstance(n, ast.Name)):
+                n.id = names.get(n.id, n.id)
+            return [other for other in body if other is not s]
     return body

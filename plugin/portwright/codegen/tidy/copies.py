@@ -70,8 +70,10 @@ def read_since(body: list[ast.stmt], bound: str, name: str) -> bool:
 
 
 def is_copy(s: ast.Assign) -> bool:
-    """`y = x` of two names."""
-    return len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) and isinstance(s.value, ast.Name)
+    """`y = x` of two names, or `self.y = x`."""
+    target = s.targets[0]
+    own = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+    return len(s.targets) == 1 and (isinstance(target, ast.Name) or own) and isinstance(s.value, ast.Name)
 
 
 def only_first(before: ast.stmt, s: ast.Assign, stored: Counter[str], read: Counter[str]) -> bool:

@@ -66,7 +66,7 @@ class Padded(nn.Conv1d):
 
 
 class Attention(nn.Module):
-    def __init__(self, width, heads, scaled=True):
+    def __init__(self, width, heads, scaled):
         super().__init__()
         self.heads = heads
         self.scale = (width // heads) ** -0.5 if scaled else 0.1

@@ -36,12 +36,13 @@ def quantize(model: nn.Module, quantization: dict):
     nn.quantize(model, **options, class_predicate=chosen)
 
 
-def scaled(x, factor=2.0, squared=True):
+def scaled(x, factor, squared):
     x = x * x if squared else x
     return x * factor
 
 
 def around(x, shift=None, factor=None, squared=None):
+    """Takes one keyword itself, gives another a default, and hands the rest on."""
     shift = shift if shift is not None else 0.5
     factor = factor if factor is not None else 3.0
     return scaled(x, factor, squared=squared if squared is not None else True) + shift

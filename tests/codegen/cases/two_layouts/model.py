@@ -38,17 +38,23 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 def shift(x):
+    """Scales by the spread over the second axis, which is channels here and positions
+    there.
+    """
     spread = mx.max(x, axis=-1, keepdims=True) - mx.min(x, axis=-1, keepdims=True)
     return x / (spread + 2.0)
 
 
 def shift_2(x):
+    """Scales by the spread over the second axis, which is channels here and positions
+    there.
+    """
     spread = mx.max(x, axis=1, keepdims=True) - mx.min(x, axis=1, keepdims=True)
     return x / (spread + 3.0)
 
 
 class Gate(nn.Module):
-    def __init__(self, width, scaled=False):
+    def __init__(self, width, scaled):
         super().__init__()
         self.weight = mx.ones(width)
         self.scaled = scaled
