@@ -68,6 +68,8 @@ class Shift(nn.Module):
 
 
 class Waves(nn.Module):
+    """Buffers whose names are computed, each from a function that a table holds."""
+
     def __init__(self, dim, kinds):
         super().__init__()
         for kind in sorted(set(kinds)):

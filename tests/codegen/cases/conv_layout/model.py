@@ -64,6 +64,8 @@ class Residual(nn.Module):
 
 
 class Model(nn.Module):
+    """Two scales of a picture, summed."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.stem = nn.Conv2d(3, config.channels, 3, padding=1)

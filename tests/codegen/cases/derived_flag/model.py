@@ -48,6 +48,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Scaled(nn.Module):
+    """A linear layer whose result is scaled by a number that its owner computes from a
+    flag.
+    """
+
     def __init__(self, width):
         super().__init__()
         self.linear = nn.Linear(width, width)
@@ -58,6 +62,8 @@ class Scaled(nn.Module):
 
 
 class Model(nn.Module):
+    """Nothing here asks for the flags themselves."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.inner = Scaled(config.width)

@@ -51,6 +51,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Experts(nn.Module):
+    """Every expert visits the tokens that were routed to it; its weights are stacked
+    along the first axis.
+    """
+
     def __init__(self, count, dim, hidden):
         super().__init__()
         self.up = mx.zeros((count, 2 * hidden, dim))

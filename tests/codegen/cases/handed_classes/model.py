@@ -91,6 +91,8 @@ class Block(nn.Module):
 
 
 class Pool(nn.Module):
+    """Layers without weights, which arguments of the constructor choose."""
+
     def __init__(self):
         super().__init__()
 
@@ -99,6 +101,10 @@ class Pool(nn.Module):
 
 
 class Model(nn.Module):
+    """Classes and partials that are handed on, defaults for None, and weights that are
+    drawn after all is built.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         patch = config.patch

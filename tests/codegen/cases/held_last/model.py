@@ -35,6 +35,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Norm(nn.Module):
+    """A layer norm over channels, wherever they are."""
+
     def __init__(self, dim):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
@@ -44,6 +46,8 @@ class Norm(nn.Module):
 
 
 class Norm2(nn.Module):
+    """A layer norm over channels, wherever they are."""
+
     def __init__(self, dim):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
@@ -68,6 +72,10 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
+    """Blocks that work on the last axis in between, as the reference's own code moves
+    it.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.stem = nn.Conv2d(3, config.dim, 2, stride=2)

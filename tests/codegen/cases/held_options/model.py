@@ -57,6 +57,10 @@ def shifted(x, scale=None, shift=None):
 
 
 class Scaled(nn.Module):
+    """A property of a base class that every run finds the same, because its parts come
+    from the config.
+    """
+
     @property
     def gain(self):
         return 3.0 * self.extra
@@ -66,6 +70,10 @@ class Scaled(nn.Module):
 
 
 class Model(Scaled):
+    """Options that one config leaves empty and another fills; parameters by name and in
+    a list.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.extra = config.extra

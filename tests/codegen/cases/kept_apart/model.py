@@ -81,6 +81,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Table:
+    """No module, but with a state that its call reads."""
+
     def __init__(self, width):
         self.width = width
         self.made = None

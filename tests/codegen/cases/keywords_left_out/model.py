@@ -67,6 +67,10 @@ def convolution(
 
 
 class Model(nn.Module):
+    """Keywords that some calls give and others leave out: each callee's own default
+    counts then.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.first = convolution(

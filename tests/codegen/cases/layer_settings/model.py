@@ -154,6 +154,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Model(nn.Module):
+    """Settings of torch's own layers and functions that a config may change, and that
+    the text folds.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.attention = MultiheadAttention(config.width, 2, batch_first=True)

@@ -45,6 +45,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Growing(nn.Module):
+    """Layers that each see what all layers before them gave."""
+
     def __init__(self, count, width, growth):
         super().__init__()
         for i in range(count):
@@ -58,6 +60,8 @@ class Growing(nn.Module):
 
 
 class ConvNormAct(nn.Sequential):
+    """A class derived from Sequential that keeps torch's way of running."""
+
     def __init__(self, width_in, width_out):
         layers = [nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)]
         layers.append(nn.BatchNorm(width_out))
@@ -66,6 +70,8 @@ class ConvNormAct(nn.Sequential):
 
 
 class Transition(nn.Sequential):
+    """Layers of a derived Sequential that are set by name, one after another."""
+
     def __init__(self, width_in, width_out):
         super().__init__()
         self.layers.append(nn.BatchNorm(width_in))
@@ -74,6 +80,8 @@ class Transition(nn.Sequential):
 
 
 class Model(nn.Module):
+    """Stages under computed names, and a Sequential whose layers have names."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         width = config.width

@@ -55,6 +55,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Model(nn.Module):
+    """Choices that no config can be asked about: an enumeration, a bound method,
+    keywords without a name.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.fc = nn.Linear(config.dim, config.dim)

@@ -52,6 +52,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class OffsetNorm(nn.Module):
+    """A norm around one, whose numbers may be kept within bounds."""
+
     def __init__(self, width):
         super().__init__()
         self.weight = mx.zeros(width)
@@ -62,6 +64,10 @@ class OffsetNorm(nn.Module):
 
 
 class RootNorm(nn.Module):
+    """A norm that is told how to compute by an object, which no config can be asked
+    about.
+    """
+
     def __init__(self, width, settings):
         super().__init__()
         self.weight = mx.ones(width)
@@ -87,6 +93,10 @@ class Attention(nn.Module):
 
 
 class Model(nn.Module):
+    """Norms and attention that MLX has in one function, each with a flag that changes
+    nothing as it is.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.first = RootNorm(

@@ -37,6 +37,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Gate(nn.Module):
+    """Multiplies what it is given by a gate, in a sentence that is so long that no
+    formatter would leave it in one line.
+    """
+
     def __init__(self, dim, ratio):
         super().__init__()
         hidden = int(dim * ratio)

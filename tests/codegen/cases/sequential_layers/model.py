@@ -76,6 +76,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Squeeze(nn.Module):
+    """One weight per channel, from the channel's mean."""
+
     def __init__(self, width, reduction):
         super().__init__()
         act = nn.LeakyReLU(0.1)
@@ -93,6 +95,8 @@ class Squeeze(nn.Module):
 
 
 class Model(nn.Module):
+    """Patches of a picture, convolved as a smaller picture, and classified."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.stem = [

@@ -36,6 +36,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Layer(nn.Module):
+    """Gives a tuple, as layers do that may add more to it."""
+
     def __init__(self, width):
         super().__init__()
         self.linear = nn.Linear(width, width)
@@ -45,6 +47,8 @@ class Layer(nn.Module):
 
 
 class Model(nn.Module):
+    """Calls its layers in each of the ways."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.layers = [Layer(config.width) for _ in range(config.depth)]

@@ -48,6 +48,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Blend(nn.Module):
+    """Two values by a share: of pictures, or of clips."""
+
     def __init__(self, dim):
         super().__init__()
         self.share = mx.ones(dim)
@@ -59,6 +61,8 @@ class Blend(nn.Module):
 
 
 class Causal(nn.Conv3d):
+    """A convolution over frames that begins with the last frames of the call before."""
+
     def __init__(self, dim):
         super().__init__(dim, dim, (2, 1, 1))
         self.before = None
@@ -73,6 +77,8 @@ class Causal(nn.Conv3d):
 
 
 class Blend2(nn.Module):
+    """Two values by a share: of pictures, or of clips."""
+
     def __init__(self, dim):
         super().__init__()
         self.share = mx.ones(dim)

@@ -68,6 +68,8 @@ class Gate(nn.Module):
 
 
 class Block(nn.Module):
+    """Its flag is an ordinary attribute: one text serves both values."""
+
     def __init__(self, width, scaled):
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)

@@ -63,6 +63,10 @@ class Layer(nn.Module):
 
 
 class Model(nn.Module):
+    """Names that get another value in a branch that no run took, and are read without
+    their name.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.layer = Layer(config.dim)

@@ -106,6 +106,10 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Model(nn.Module):
+    """A waveform, upsampled by convolutions in groups and by others whose weight is
+    held in two parts.
+    """
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.up = GroupedConvTranspose1d(
