@@ -142,6 +142,7 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "unsqueeze": ("x.unsqueeze(0).unsqueeze(-1).unsqueeze(2)", {"x": (2, 3)}),
     "squeeze": ("x.squeeze(1)", {"x": (2, 1, 3)}),
     "expand broadcast_to": ("x.expand(4, -1, 3)", {"x": (4, 2, 1)}),
+    "expand computed": ("(x + 1).expand(5, 4, -1, 3)", {"x": (4, 2, 1)}),
     "repeat tile": ("x.repeat(2, 1, 3)", {"x": (2, 3)}),
     "repeat_interleave": (
         "x.repeat_interleave(3, dim=1) + 0 * torch.repeat_interleave(x, i, dim=0).sum()",

@@ -33,6 +33,9 @@ def through(change, text: str) -> str:
         ("if not None is None:\n    a()", ""),
         ("y = a if None is None else b", "y = a"),
         ("y = x is None", "y = x is None"),
+        ("a, b = None, None\nif a is not None:\n    f(a)\ny = g(b)", "y = g(None)"),
+        ("f(a)\na = None\ng(a)", "f(a)\na = None\ng(a)"),  # an argument until then
+        ("a = None\nfor x in y:\n    a = f(x, a)", "a = None\nfor x in y:\n    a = f(x, a)"),
         ("a = 'cpu' == 'npu'\nif a:\n    b()\nc()", "c()"),
         ("a = None is None\nfor x in y:\n    a = f(x)\ng(a)", "a = True\nfor x in y:\n    a = f(x)\ng(a)"),
         ("y = 1 is 2", "y = 1 is 2"),
@@ -153,6 +156,7 @@ REFUSED = "raise NotImplementedError('not ported: it')"
         (f"if n == 4:\n    {REFUSED}\nn = f(x)\nif n == 4:\n    {REFUSED}", None),
         (f"if f(n):\n    {REFUSED}\nif f(n):\n    {REFUSED}", None),  # a call may say something else the next time
         ("if a:\n    return x\nelse:\n    return y\nraise ValueError", "if a:\n    return x\nelse:\n    return y"),
+        (f"if a:\n    b()\nelse:\n    if a:\n        {REFUSED}\n    c()", "if a:\n    b()\nelse:\n    c()"),
         ("x = not_ported('it') if n else x", f"if n:\n    {REFUSED}"),
         ("x = not_ported('it') if n else y", None),
     ],

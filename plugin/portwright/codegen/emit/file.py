@@ -14,6 +14,7 @@ from portwright.codegen.emit.layer_configs import SNIPPET as LAYER_CONFIG
 from portwright.codegen.emit.text import comment_lines, narrowed
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption, Hole
+from portwright.codegen.idioms.capped_attention import BOOLEAN as CAPPED_BOOLEAN
 from portwright.codegen.idioms.capped_attention import SNIPPET as CAPPED
 from portwright.codegen.runtime.experts import CALL, SNIPPET
 from portwright.codegen.trace import Trace
@@ -22,6 +23,7 @@ from portwright.codegen.translate.snippets import SNIPPETS as LAYERS
 
 SNIPPETS = {
     "capped_attention": CAPPED,
+    "capped_attention_boolean": CAPPED_BOOLEAN,
     "config_of_layer": LAYER_CONFIG,
     "sequential": """def sequential(layers, x):
     for layer in layers:
@@ -165,6 +167,11 @@ SNIPPETS = {
     growth = rope["factor"] * length / trained - (rope["factor"] - 1)
     base = rope["rope_theta"] * growth ** (dim / (dim - 2))
     return 1.0 / base ** (mx.arange(0, dim, 2, dtype=mx.float32) / dim)
+''',
+    "expanded": '''def expanded(x, *sizes):
+    """Broadcast to sizes, of which -1 keeps an axis as it is."""
+    kept = (1,) * (len(sizes) - x.ndim) + x.shape
+    return mx.broadcast_to(x, [k if s == -1 else s for s, k in zip(sizes, kept)])
 ''',
     "split_by": '''def split_by(x, size, axis):
     """Parts of a size along an axis; the last is what is left."""

@@ -13,7 +13,7 @@ from portwright.codegen.facts.returns import result_of
 from portwright.codegen.idioms.attention import PROTOCOL
 from portwright.codegen.idioms.norms import close
 from portwright.codegen.idioms.relied import guarded
-from portwright.codegen.program import Program
+from portwright.codegen.program import Function, Program
 from portwright.codegen.quote import quote
 from portwright.codegen.trace import SampleCall
 
@@ -33,6 +33,13 @@ SNIPPET = '''def capped_attention(query, key, value, mask, scale, cap):
     out = (weights @ value[:, :, None]).reshape(batch, heads, length, -1)
     return out.transpose(0, 2, 1, 3)
 '''
+
+ADDED = """        scores = scores + (mask[:, :, None] if mask.ndim == 4 else mask)
+"""
+CHOSEN = """        mask = mask[:, :, None] if mask.ndim == 4 else mask
+        scores = mx.where(mask, scores, mx.finfo(scores.dtype).min)
+"""
+BOOLEAN = SNIPPET.replace(ADDED, CHOSEN)  # under mlx-lm, whose masks say what is seen
 
 
 def capped(
@@ -72,6 +79,19 @@ def equals(call: SampleCall, cap: str, samples: Mapping[str, mx.array]) -> bool:
     return close(y, samples[call.outputs[0]])
 
 
+def all_boolean(scope: Scope) -> bool:
+    """Whether every attention of a port takes boolean masks: it is MLX's own, or this one."""
+    proofs, functions = scope.work.proofs, scope.program.functions
+    attentions = {f for f, function in functions.items() if is_attention(function)}
+    return bool(attentions) and attentions <= {*proofs.attention, *proofs.capped}
+
+
+def is_attention(function: Function) -> bool:
+    """Whether a function that ran takes queries, keys and a mask."""
+    named = {"query", "key", "attention_mask"} <= set(function.parameters)
+    return named and bool(function.trace.entered) and not function.trace.owner
+
+
 def capped_body(scope: Scope) -> list[ast.stmt] | None:
     """The replacement body; None where somebody uses the attention weights."""
     cap = scope.work.proofs.capped[scope.trace.fid]
@@ -80,6 +100,9 @@ def capped_body(scope: Scope) -> list[ast.stmt] | None:
     mask = "None" if "attention_mask" in scope.folded else "attention_mask"
     values = [scope.expr(ast.Name(q, ast.Load())) for q in ("scaling", cap)]
     made = quote(f"capped_attention(query, key, value, {mask}, s, c)", s=values[0], c=values[1])
-    statement = ast.Return(ask(made, Demand("snippet", "capped_attention")))
+    snippet = (
+        "capped_attention_boolean" if scope.program.runtime == "mlx-lm" and all_boolean(scope) else "capped_attention"
+    )
+    statement = ast.Return(ask(made, Demand("snippet", snippet)))
     statement.origin = 1  # type: ignore[attr-defined]
     return guarded(scope, statement, frozenset())

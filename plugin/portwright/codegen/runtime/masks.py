@@ -8,6 +8,7 @@ from portwright.codegen.emit.configs import config_demands
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
+from portwright.codegen.idioms.capped_attention import all_boolean
 from portwright.codegen.quote import quote
 from portwright.codegen.runtime.caches import is_cache, loops
 from portwright.codegen.translate.registry import Operation
@@ -35,12 +36,14 @@ def causal(op: Operation) -> ast.expr:
         first = ask(first, Demand("snippet", "first_cache"))
     else:
         first = quote("c[0]", c=cache)
-    function = "create_attention_mask" if all_fused(scope) else "additive_mask"
+    function = "create_attention_mask" if all_boolean(scope) else "additive_mask"
     made = quote("f(h, c)", f=ast.Name(function, ast.Load()), h=op["inputs_embeds"], c=first)
     assert isinstance(made, ast.Call)
     if kind == "sliding_attention" or (sliding and chosen_by_window(op)):
         window = ask(quote("c.sliding_window", c=config), *config_demands(scope, op.raw["config"], "sliding_window"))
         made.keywords.append(ast.keyword("window_size", window))
+    if function == "create_attention_mask" and scope.work.proofs.capped:
+        made.keywords.append(ast.keyword("return_array", ast.Constant(True)))
     if function == "additive_mask":
         ask(made, Demand("snippet", "additive_mask"))
     return made
@@ -67,14 +70,3 @@ def chosen_by_window(op: Operation) -> bool:
 def is_mixed(scope: Scope) -> bool:
     """Whether some layers may slide and others not: the config says what each does."""
     return any(m.config.get("layer_types") for m in scope.program.trace.models)
-
-
-def all_fused(scope: Scope) -> bool:
-    """Whether every attention of the port is MLX's own, which takes boolean masks and the word "causal"."""
-    proofs = scope.work.proofs
-    attentions = [
-        fid
-        for fid, f in scope.program.functions.items()
-        if {"query", "key", "attention_mask"} <= set(f.parameters) and f.trace.entered and not f.trace.owner
-    ]
-    return bool(attentions) and set(attentions) <= proofs.attention

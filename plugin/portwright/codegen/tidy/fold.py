@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from portwright.codegen.quote import is_none
+from portwright.codegen.quote import is_none, loads
 
 CONTAINERS = frozenset({"dict", "list", "tuple", "str", "int", "float", "bool", "set"})
 
@@ -12,7 +12,7 @@ CONTAINERS = frozenset({"dict", "list", "tuple", "str", "int", "float", "bool", 
 def folded(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements with constant tests decided; a branch that is never taken goes, and may leave nothing."""
     while True:
-        body = _visited(_Fold(), body)
+        body = _visited(_Fold(), apart(body))
         known = truths(body)
         if not known:
             return body
@@ -33,25 +33,47 @@ def _visited(visitor: ast.NodeTransformer, body: list[ast.stmt]) -> list[ast.stm
     return out
 
 
-def truths(body: list[ast.stmt]) -> dict[str, bool]:
-    """Names that are bound once, at the top, to True or False."""
+def truths(body: list[ast.stmt]) -> dict[str, bool | None]:
+    """Names that are bound once, at the top, to True, False or None."""
     stored = [n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)]
     stored += [n.arg for s in body for n in ast.walk(s) if isinstance(n, ast.arg)]
-    found = {}
-    for s in body:
+    found: dict[str, bool | None] = {}
+    for i, s in enumerate(body):
         if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name):
             name = s.targets[0].id
-            if is_bool(s.value) and stored.count(name) == 1:
+            new = not any(name in loads(before) for before in body[:i])  # else it was an argument until here
+            if (is_bool(s.value) or is_none(s.value)) and stored.count(name) == 1 and new:
                 found[name] = s.value.value  # type: ignore[attr-defined]
     return found
 
 
-def binds(s: ast.stmt, known: dict[str, bool]) -> bool:
+def apart(body: list[ast.stmt]) -> list[ast.stmt]:
+    """`x, y = None, None` as two statements."""
+    out: list[ast.stmt] = []
+    for s in body:
+        if (
+            isinstance(s, ast.Assign)
+            and isinstance(s.targets[0], ast.Tuple)
+            and isinstance(s.value, ast.Tuple)
+            and len(s.targets) == 1
+            and len(s.targets[0].elts) == len(s.value.elts)
+            and all(map(is_none, s.value.elts))
+        ):
+            made = [ast.Assign([t], v) for t, v in zip(s.targets[0].elts, s.value.elts, strict=True)]
+            for one in made:
+                one.origin = getattr(s, "origin", None)  # type: ignore[attr-defined]
+            out += made
+        else:
+            out.append(s)
+    return out
+
+
+def binds(s: ast.stmt, known: dict[str, bool | None]) -> bool:
     return isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and s.targets[0].id in known
 
 
 class _Put(ast.NodeTransformer):
-    def __init__(self, values: dict[str, bool]) -> None:
+    def __init__(self, values: dict[str, bool | None]) -> None:
         self.values = values
 
     def visit_Name(self, node: ast.Name) -> ast.expr:

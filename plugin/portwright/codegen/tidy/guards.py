@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import TypeGuard
 
 from portwright.codegen.quote import stores
@@ -11,17 +12,24 @@ PURE = (
     ast.Name, ast.Constant, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Subscript, ast.expr_context,
     ast.cmpop, ast.boolop, ast.unaryop,
 )  # fmt: skip
+NOTHING: Mapping[str, set[str]] = {}
 STRING_METHODS = frozenset({"startswith", "endswith", "lower"})
 
 
-def without_repeated(body: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements, in place, without guards that an equal one stands before, or a wider one right behind."""
+def without_repeated(body: list[ast.stmt], known: Mapping[str, set[str]] = NOTHING) -> list[ast.stmt]:
+    """The statements, in place, without guards that an equal one stands before, or a wider one right behind.
+
+    `known`: tests that are false here, and the names that each reads.
+    """
     out: list[ast.stmt] = []
-    passed: dict[str, set[str]] = {}  # guards that stand before, and the names that they read
+    passed = dict(known)  # tests of guards that stand before are false, too
     for s in map(as_guard, body):
-        for name in ("body", "orelse"):
-            if isinstance(s, (ast.If, ast.For, ast.While, ast.FunctionDef)):
-                setattr(s, name, without_repeated(getattr(s, name, [])))
+        if isinstance(s, ast.If):
+            names = {n.id for n in ast.walk(s.test) if isinstance(n, ast.Name)}
+            false = {ast.dump(s.test): names} if is_pure(s.test) else {}
+            s.body, s.orelse = without_repeated(s.body, passed), without_repeated(s.orelse, {**passed, **false})
+        elif isinstance(s, (ast.For, ast.While, ast.FunctionDef)):
+            s.body = without_repeated(s.body)
         if is_guard(s) and is_pure(s.test):
             said = ast.dump(s.test)
             if said in passed:

@@ -9,6 +9,7 @@ from portwright.codegen.holes import HoleError
 from portwright.codegen.layout import last_axis, to_first, to_last, transpose
 from portwright.codegen.quote import call, literal, method, plain, quote, tuple_of
 from portwright.codegen.runtime.caches import follows_cache
+from portwright.codegen.tidy.inline import is_simple
 from portwright.codegen.translate.registry import Layout, Operation, row, template
 
 
@@ -162,6 +163,9 @@ def expand(op: Operation) -> ast.expr:
             if seen is not None and -1 in seen.consts:
                 raise HoleError("expand by a size that is sometimes -1")
             out.append(size)
+    if any(plain(size) == -1 for size in sizes) and not is_simple(op["input"]):
+        made = ast.Call(quote("expanded"), [op["input"], *sizes], [])  # the shape of what is computed is asked once
+        return ask(made, Demand("snippet", "expanded"))
     return quote("mx.broadcast_to(x, s)", x=op["input"], s=tuple_of(out))
 
 
