@@ -48,6 +48,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Smooth(nn.Module):
+    """A convolution along the sequence."""
+
     def __init__(self, width):
         super().__init__()
         self.conv = nn.Conv1d(width, width, 3, padding=1)
@@ -57,6 +59,8 @@ class Smooth(nn.Module):
 
 
 class Part(nn.Module):
+    """Hands its setting on."""
+
     def __init__(self, width):
         super().__init__()
         self.smooth = Smooth(width)
@@ -66,6 +70,8 @@ class Part(nn.Module):
 
 
 class Model(nn.Module):
+    """Two parts, each with a field of its own."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.first = Part(config.width)
