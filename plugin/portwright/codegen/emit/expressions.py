@@ -214,11 +214,17 @@ def is_fixed(node: ast.expr) -> bool:
 def conditional(scope: Scope, node: ast.expr) -> ast.expr:
     n = cast(ast.IfExp, node)
     decision = decide(scope, n.test, keep=plain_arms(scope, n))
+    try:
+        arms = [scope.expr(arm) for arm in (n.body, n.orelse)] if decision.value is None else []
+    except HoleError:
+        decision = decide(scope, n.test)  # the arm that never ran has no counterpart: it is not kept
+        if decision.value is None:
+            raise
     if decision.value is not None:
         arm = scope.expr(n.body if decision.value else n.orelse)
         return decision.attach(guarded(scope, arm, n.test, decision))
     assert decision.test is not None
-    body, orelse = scope.expr(n.body), scope.expr(n.orelse)
+    body, orelse = arms
     if ast.dump(body) == ast.dump(orelse):
         return body
     return ast.IfExp(decision.test, body, orelse)
