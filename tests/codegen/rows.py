@@ -103,6 +103,7 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "masked_fill masked_fill_": ("x.masked_fill(y > 0, -7.0)", {"x": (3, 4), "y": (3, 4)}),
     "lerp": ("torch.lerp(x, y, 0.3)", {"x": (3, 4), "y": (3, 4)}),
     "addcmul": ("torch.addcmul(x, y, z, value=0.5)", {"x": (3, 4), "y": (3, 4), "z": (3, 4)}),
+    "logaddexp": ("torch.logaddexp(x, y)", {"x": (3, 4), "y": (3, 4)}),
     "hypot": ("torch.hypot(x, y)", {"x": (3, 4), "y": (3, 4)}),
     "nan_to_num": ("torch.nan_to_num(x / (x * 0))", {"x": (3, 4)}),
     "zeros_like empty_like ones_like": (

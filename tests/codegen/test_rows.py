@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,12 @@ CLASS = '''class Rows(nn.Module):
 
 
 def batches() -> list[list[str]]:
-    """Rows in groups, so that torch and MLX start a few times and not a hundred."""
-    names = list(ROWS)
+    """Rows in groups, so that torch and MLX start a few times and not a hundred.
+
+    `PORTWRIGHT_ROWS=hypot,logaddexp` runs those alone, by the names that they have in rows.py.
+    """
+    wanted = os.environ.get("PORTWRIGHT_ROWS")
+    names = wanted.split(",") if wanted else list(ROWS)
     return [names[i : i + 40] for i in range(0, len(names), 40)]
 
 

@@ -56,6 +56,8 @@ def quantize(model: nn.Module, quantization: dict):
 
 
 class Told(nn.Module):
+    """A layer that an object tells which function to call."""
+
     def __init__(self, settings):
         super().__init__()
         self.linear = nn.Linear(settings.width, settings.width)
@@ -76,6 +78,8 @@ class Mixer(nn.Module):
 
 
 class Model(nn.Module):
+    """What chooses a function goes through objects, partials and keywords."""
+
     def __init__(self, config: ModelArgs):
         super().__init__()
         settings = SimpleNamespace(
