@@ -37,9 +37,12 @@ SNIPPET = '''def capped_attention(query, key, value, mask, scale, cap):
 ADDED = """        scores = scores + (mask[:, :, None] if mask.ndim == 4 else mask)
 """
 CHOSEN = """        mask = mask[:, :, None] if mask.ndim == 4 else mask
-        scores = mx.where(mask, scores, mx.finfo(scores.dtype).min)
+        if mask.dtype == mx.bool_:
+            scores = mx.where(mask, scores, mx.finfo(scores.dtype).min)
+        else:
+            scores = scores + mask
 """
-BOOLEAN = SNIPPET.replace(ADDED, CHOSEN)  # under mlx-lm, whose masks say what is seen
+BOOLEAN = SNIPPET.replace(ADDED, CHOSEN)  # under mlx-lm, whose masks say what is seen; those of the reference are added
 
 
 def capped(
