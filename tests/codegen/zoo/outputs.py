@@ -63,6 +63,18 @@ class BiasGivenLater(nn.Module):
         return self.proj(x)
 
 
+class FlagGiven(nn.Module):
+    """A flag that callers give, always as its default."""
+
+    def __init__(self, dim=4):
+        super().__init__()
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x, doubled=False):
+        x = self.proj(x)
+        return x * 2 if doubled else x
+
+
 X, IMAGE = "f 2 5 4", "f 2 3 4"
 ZOO = {
     "OutputsByKey": {
@@ -71,5 +83,10 @@ ZOO = {
         "others": [{"dim": 4}],
     },
     "RowsOfPictures": {"seen": [{"x": "f 2 3 7 9"}], "unseen": [{"x": "f 3 3 8 5"}], "others": [{"dim": 6}]},
+    "FlagGiven": {
+        "seen": [{"x": X, "doubled": False}],
+        "unseen": [{"x": "f 3 2 4", "doubled": False}, {"x": "f 3 2 4"}],
+        "others": [{"dim": 4}],
+    },
     "BiasGivenLater": {"seen": [{"x": X}], "unseen": [{"x": "f 3 2 4"}], "others": [{"biased": False}]},
 }

@@ -43,8 +43,7 @@ def fold_parameters(scope: Scope) -> None:
                 scope.entry_literals[q] = (value, first_store(scope, q))
             continue
         if scope.is_root_entry or scope.is_root_init:
-            scales = scope.is_root_entry and type(value) in (int, float)  # a number that callers give, and may vary
-            if value is None or unasked or (value == trace.defaults.get(q, ...) and not scales):
+            if value is None or unasked or (scope.is_root_init and value == trace.defaults.get(q, ...)):
                 scope.folded[q] = value
         elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
             scope.folded[q] = value
