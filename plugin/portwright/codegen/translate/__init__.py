@@ -11,6 +11,7 @@ def load_rows() -> None:
         combine,
         convolution,
         create,
+        exponential,
         indexing,
         neural,
         rearranged,

@@ -12,7 +12,7 @@ from portwright.codegen.translate.registry import Layout, Operation, row, templa
 E = Layout.ELEMENTWISE
 
 template(
-    "rsqrt sqrt cos sin tan exp log log2 log10 tanh sigmoid abs floor ceil log1p expm1 isnan isinf isfinite "
+    "rsqrt sqrt cos sin tan log log2 log10 tanh sigmoid abs floor ceil log1p expm1 isnan isinf isfinite "
     "logical_not erf erfinv sign square sinh cosh reciprocal round",
     "input",
     "mx.{name}(input)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from portwright.codegen.translate.attending import ATTENTION_SNIPPETS
 from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
+from portwright.codegen.translate.exponential import EXPONENTIAL_IMPORTS, EXPONENTIAL_SNIPPETS
 from portwright.codegen.translate.indexing import SNIPPETS as INDEX_SNIPPETS
 from portwright.codegen.translate.mask_functions import IMPORTS as MASK_IMPORTS
 from portwright.codegen.translate.mask_functions import SNIPPETS as MASK_SNIPPETS
@@ -237,6 +238,7 @@ COMPUTE_DTYPE = '''def compute_dtype(layer):
 SNIPPETS = {
     "compute_dtype": COMPUTE_DTYPE,
     **ATTENTION_SNIPPETS,
+    **EXPONENTIAL_SNIPPETS,
     **WINDOW_SNIPPETS,
     **CARRIED_SNIPPETS,
     **RECURRENT_SNIPPETS,
@@ -266,3 +268,4 @@ NEEDS = {**CARRIED_NEEDS, **RECURRENT_NEEDS, **TRANSFORMER_NEEDS, **SCATTER_NEED
 NEEDS |= {"masks_by_kind": ("make_causal_mask",)}
 # What a snippet imports.
 IMPORTS = {"resample": ("import math",), **TRANSFORMER_IMPORTS, **PACKING_IMPORTS, **MASK_IMPORTS, **SIGNAL_IMPORTS}
+IMPORTS |= EXPONENTIAL_IMPORTS
