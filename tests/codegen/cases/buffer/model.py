@@ -21,6 +21,13 @@ class ModelArgs:
         return cls(**{k: v for k, v in config.items() if k in names})
 
 
+def precise_exp(x):
+    """The exponential of constants to the last digit: `mx.exp` may miss three bits, which a timestep multiplies."""
+    return mx.array([math.exp(v) for v in x.flatten().tolist()], dtype=x.dtype).reshape(
+        x.shape
+    )
+
+
 def quantize(model: nn.Module, quantization: dict):
     """Make the layers quantized that the config says a checkpoint holds quantized."""
     options = {
@@ -41,7 +48,7 @@ class Model(nn.Module):
     def __init__(self, config: ModelArgs):
         super().__init__()
         position = mx.arange(config.length).astype(mx.float32)[:, None]
-        rate = mx.exp(
+        rate = precise_exp(
             mx.arange(0, config.dim, 2).astype(mx.float32)
             * (-math.log(10000.0) / config.dim)
         )

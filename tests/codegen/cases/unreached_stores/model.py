@@ -71,7 +71,6 @@ class Model(nn.Module):
     def __init__(self, config: ModelArgs):
         super().__init__()
         self.layer = Layer(config.dim)
-        self.last = None  # a function of torch that no run chose
         self.shift = config.shift
         if config.quantization is not None:
             quantize(self, config.quantization)
