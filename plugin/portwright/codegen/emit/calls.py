@@ -7,7 +7,7 @@ import dataclasses
 from typing import cast
 
 from portwright.codegen.emit.children import children_call
-from portwright.codegen.emit.choices import choices
+from portwright.codegen.emit.choices import choices, key
 from portwright.codegen.emit.computed import read_computed
 from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
 from portwright.codegen.emit.construct import construct, is_own_module, with_bound
@@ -59,7 +59,8 @@ def emit_call(scope: Scope, n: ast.Call) -> ast.expr:
     if seen.n == 0:
         raise HoleError("a call that never ran")
     if seen.kinds == {"dtype"} and len(seen.dtypes) == 1:
-        return dtype(next(iter(seen.dtypes)))
+        named = [a for x in n.args if scope.kinds(x) & {"str"} for a in key(scope, n, x)]
+        return ask(dtype(next(iter(seen.dtypes))), *[Demand("assume", a) for a in named])
     callees = seen.callees
     if any(c.bound or c.bound_at for c in callees):
         if len(callees) > 1:

@@ -122,7 +122,27 @@ def key(scope: Scope, source: ast.expr, node: ast.expr) -> list[Assumption]:
         return [Assumption(scope.where(source), text, True, "construction", ast.unparse(test))]
     if isinstance(node, ast.Name) and node.id in scope.params:
         return [a for given in sorted(alternatives(scope, node.id)) for a in from_origin(scope, source, node, given)]
+    if seen.const and is_askable(scope, node):
+        scope.work.demanded.append(Demand("guard", scope.trace.fid, number(node)))
+        return []
     return [Assumption(scope.where(source), text, True, "no")]
+
+
+def is_askable(scope: Scope, node: ast.expr) -> bool:
+    """Whether a constructor can ask an item or an attribute itself, in front of the statement that it stands in."""
+    if scope.trace.name != "__init__" or not isinstance(node, (ast.Subscript, ast.Attribute)):
+        return False
+    above: ast.AST = node
+    while above in scope.function.parents and not isinstance(above, ast.stmt):
+        above = scope.function.parents[above]
+        if isinstance(above, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)):
+            return False
+    if not isinstance(above, ast.Assign):
+        return False
+    try:
+        return not is_literal(scope.expr(node))
+    except HoleError:
+        return False
 
 
 def alternatives(scope: Scope, name: str) -> frozenset[str]:

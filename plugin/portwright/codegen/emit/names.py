@@ -149,7 +149,8 @@ def attribute(scope: Scope, node: ast.expr) -> ast.expr:
         return layer
     if "device" in seen.kinds:
         return ast.Constant(None)
-    if n.attr == "dtype" and (isinstance(n.value, ast.Call) or holder == {"module"}):
+    stored = any(scope.program.may_store(c, n.attr) for c in holder_classes(scope, n.value))
+    if n.attr == "dtype" and (isinstance(n.value, ast.Call) or holder == {"module"}) and not stored:
         from portwright.codegen.emit.paths import first_parameter
 
         parameter = first_parameter(scope, n.value)
@@ -210,8 +211,13 @@ def context_name(scope: Scope, attr: str) -> ast.Name:
 def item(node: ast.expr, index: int) -> ast.expr:
     """An element of a tuple; of one that is written out, the element itself."""
     if isinstance(node, ast.Tuple) and not any(isinstance(e, ast.Starred) for e in node.elts):
-        return node.elts[index]
+        return ask(node.elts[index], *assumed_in_whole(node))
     return ast.Subscript(node, ast.Constant(index), ast.Load())
+
+
+def assumed_in_whole(node: ast.Tuple) -> tuple[Demand, ...]:
+    """What a tuple as a whole takes for granted, whichever element is taken of it."""
+    return tuple(d for d in getattr(node, "demands", ()) if d.kind == "assume")
 
 
 def module_constant(scope: Scope, node: ast.Attribute) -> ast.expr | None:

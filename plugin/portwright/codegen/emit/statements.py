@@ -9,6 +9,7 @@ from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, targ
 from portwright.codegen.emit.behind import named_fields
 from portwright.codegen.emit.dtype_branches import casting_branch
 from portwright.codegen.emit.effects import DROPPED, expression_statement
+from portwright.codegen.emit.guards import guards
 from portwright.codegen.emit.items import last_item
 from portwright.codegen.emit.loops import counted, emptied, is_idle
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
@@ -93,19 +94,6 @@ def expression_(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
 def assignment(scope: Scope, node: ast.stmt) -> list[ast.stmt]:
     n = cast(ast.Assign, node)
     return [*guards(scope, n.value), *assign(scope, n.targets, n.value)]
-
-
-def guards(scope: Scope, value: ast.expr) -> list[ast.stmt]:
-    """Refusals where `a if test else b` chose what is written out elsewhere by its own name."""
-    out: list[ast.stmt] = []
-    tests = [x.test for x in ast.walk(value) if isinstance(x, ast.IfExp)] if scope.facts.guards else []
-    for test in tests:
-        if (scope.trace.fid, number(test)) in scope.facts.guards:
-            decision = decide(scope, test)
-            check = refuse(scope, ast.copy_location(ast.If(test, [], []), test), decision.guard, [])
-            check.assumption, check.effects, check.bound = decision.assumption, True, frozenset()  # type: ignore[attr-defined]
-            out.append(check)
-    return out
 
 
 @statement(ast.AugAssign)
