@@ -61,10 +61,6 @@ class Told(nn.Module):
     def __init__(self, settings):
         super().__init__()
         self.linear = nn.Linear(settings.width, settings.width)
-        if settings.function != "relu":
-            raise NotImplementedError(
-                f"not ported: settings.function = {settings.function!r}"
-            )
         self.settings = settings
 
     def __call__(self, x):
