@@ -191,6 +191,8 @@ def target(scope: Scope, t: ast.expr) -> ast.expr:
         index = tensor_index if scope.is_tensor(t.value) else subscript_slice
         return ast.Subscript(scope.expr(t.value), index(scope, t.slice), ast.Store())
     if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == scope.self_name:
+        if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
+            return ast.Name("_", ast.Store())  # one part of a result, which nothing reads
         classes = holder_classes(scope, t.value)
         title = attribute_name(scope.program, classes, t.attr)
         return ast.Attribute(scope.expr(t.value), title, ast.Store())
