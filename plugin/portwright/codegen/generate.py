@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
+from portwright.codegen.emit.defaults import NO_OUTPUT
 from portwright.codegen.emit.file import assumptions, file_text, holes
+from portwright.codegen.emit.work import Work
 from portwright.codegen.facts.fixpoint import solve
 from portwright.codegen.idioms.proofs import prove
 from portwright.codegen.lint import undefined_names
@@ -29,6 +32,22 @@ def publish(path: Path, text: str) -> None:
 
 def canonical(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def not_in_text(work: Work) -> Iterator[dict[str, str]]:
+    """What the library's decorators add to the root's results or take from its arguments, as holes."""
+    trace = work.program.trace
+    entry = work.program.functions.get(trace.entry)
+    result = work.results.get(trace.entry)
+    if entry is None or work.program.runtime != "standalone":
+        return
+    for name in sorted(trace.outputs - set(result.keys)) if result is not None and result.keys else ():
+        reason = f"the library's hooks record {name}, which no statement of its forward makes"
+        yield {"reason": reason, "source": name}
+    for name in sorted(trace.arguments - set(entry.parameters)):
+        if entry.tree.args.kwarg is not None and name not in {*work.done[trace.entry].kept, *NO_OUTPUT}:
+            reason = f"the library's decorators take the argument {name}, which no statement of its forward reads"
+            yield {"reason": reason, "source": name}
 
 
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -54,6 +73,7 @@ def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if trace.entry not in program.functions:
         reason = "its forward is a library's own code, which is called and never rewritten"
         found.append({"where": trace.reference, "reason": reason, "source": trace.entry})
+    found += [{"where": trace.reference, **h} for h in not_in_text(work)]
     out.mkdir(parents=True, exist_ok=True)
     publish(out / "model.py", text)
     model_file = {"model_file": "model.py"} if runtime == "mlx-lm" else {}

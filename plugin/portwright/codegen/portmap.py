@@ -297,6 +297,9 @@ def outputs(work: Work, forward: str) -> list[Entry]:
         inner = {c.fid for v, p in zip(returned, parts, strict=True) if p is None for c in function.seen(v).callees}
         return outputs(work, inner.pop()) if len(inner) == 1 and len(returned) == 1 else [{} for _ in used]
     perms = [perm_of(function, [p[i] for p in parts if p is not None]) for i in used]
+    if function.trace.added:
+        added = result.index(function.trace.added)
+        return [{**p, "optional": True} if i == added else p for i, p in zip(used, perms, strict=True)]
     if used == list(range(result.size)):
         return perms
     return [{"element": i, **p} for i, p in zip(used, perms, strict=True)]

@@ -101,6 +101,7 @@ class FunctionTrace:
     aliased: frozenset[int] = frozenset()  # statements and calls whose changes in place are read under another name
     decorators: tuple[str, ...] = ()  # qualified names, the outermost first
     enclosed: Mapping[str, Plain] = field(default_factory=dict)  # values of its free variables, where it is a global
+    added: str = ""  # a field of its result that the reference's own text never gives, only its hooks
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ class Trace:
     tied_keys: Mapping[str, str] = field(default_factory=dict)  # weights that the config may tie, and to which
     arguments: frozenset[str] = frozenset()  # names that some probe gave
     loose: tuple[ModuleTrace, ...] = ()  # modules without weights that no model holds
+    supplied: Mapping[str, Plain] = field(default_factory=dict)  # keywords of the root that decorators always give
+    outputs: frozenset[str] = frozenset()  # names of what the root gave whoever called it, caches left out
 
 
 def to_plain(value: Any) -> Any:

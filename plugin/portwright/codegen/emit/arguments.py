@@ -16,6 +16,7 @@ from portwright.codegen.emit.configs import HOLDER, seen_by, title
 from portwright.codegen.emit.layer_configs import FIELD
 from portwright.codegen.emit.properties import add_read_fields, property_text
 from portwright.codegen.emit.prune import negated
+from portwright.codegen.emit.scope import ADDS_OUTPUTS
 from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption
 from portwright.codegen.quote import literal
@@ -24,8 +25,6 @@ from portwright.codegen.source import parse_function
 from portwright.codegen.tidy.fold import decided
 from portwright.codegen.trace import Trace
 
-# Config fields that a library's wrapper around forward reads by itself: each adds outputs, which no port returns.
-ADDS_OUTPUTS = ("output_attentions", "output_hidden_states", "output_router_logits")
 # Fields that a library's shared functions ask for and that it saves only where they are set, with what they then are.
 UNSET: Mapping[str, Any] = {FIELD: None, "is_causal": True}
 FROM_DICT = """
@@ -110,8 +109,10 @@ def added_outputs(trace: Trace, found: Iterable[str]) -> list[Assumption]:
         defaults = held.defaults if held is not None else trace.config_defaults
         saved = held.saved if held is not None else tuple(m.config for m in trace.models)
         holder = f"{HOLDER}__{title(trace, key)}" if key else HOLDER
-        names = [n for n in ADDS_OUTPUTS if n in defaults and not any(s.get(n) for s in saved)]
-        out += [Assumption(trace.reference, f"config.{n}", False, "construction", f"{holder}.{n}") for n in names]
+        for n in ADDS_OUTPUTS:
+            said = {bool(s.get(n)) for s in saved} or {False}
+            if n in defaults and len(said) == 1:
+                out.append(Assumption(trace.reference, f"config.{n}", next(iter(said)), "construction", f"{holder}.{n}"))
     return out
 
 

@@ -11,6 +11,8 @@ from portwright.codegen.trace import Plain, Seen
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
 
+# Arguments that a library's decorators take and that change no output, caches being none.
+NO_OUTPUT = ("return_dict", "use_cache")
 # Decorator -> the arguments that it fills from the config field of the same name.
 FILLED = {
     "transformers.utils.generic.merge_with_config_defaults": frozenset(
@@ -47,6 +49,15 @@ def fold_parameters(scope: Scope) -> None:
                 scope.folded[q] = value
         elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
             scope.folded[q] = value
+
+
+def taken_by_decorators(scope: Scope) -> list[str]:
+    """Arguments that callers give and the root's decorators take: they ask for outputs, or change none."""
+    trace = scope.program.trace
+    if scope.tree.args.kwarg is None or scope.program.runtime != "standalone":
+        return []
+    asking = [q for q in sorted(trace.arguments) if q.removeprefix("output_") in trace.outputs]
+    return [q for q in (*NO_OUTPUT, *asking) if q in trace.arguments - set(scope.params)]
 
 
 def assigned_only(scope: Scope, name: str, value: Plain) -> bool:

@@ -100,7 +100,7 @@ def part_name(scope: Scope, name: str, key: int | str) -> str:
     result = scope.parts[name]
     index = result.index(key)
     if index is None:
-        raise HoleError(f"the result has no element {key!r}")
+        raise HoleError(f"the result has no element {key!r}, unless a library's hooks add it")
     return f"{name}_{result.keys[index] if result.keys else index}"
 
 

@@ -72,7 +72,7 @@ def element_mark(scope: Scope, node: ast.expr, fids: tuple[str, ...], key: int |
     """`node` stands for a whole result; mark which element of it is meant."""
     index = scope.results[fids[0]].index(key)
     if index is None:
-        raise HoleError(f"the result has no element {key!r}")
+        raise HoleError(f"the result has no element {key!r}, unless a library's hooks add it")
     out = ast.Subscript(node, ast.Constant(index), ast.Load())
     out.element = (fids, index)  # type: ignore[attr-defined]
     return ask(out, *[Demand("used", f, index) for f in fids])

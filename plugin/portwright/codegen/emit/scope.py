@@ -251,13 +251,24 @@ def is_new(node: ast.expr) -> bool:
     return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare))
 
 
+# Config fields that a library's wrapper around forward reads by itself: each adds outputs.
+ADDS_OUTPUTS = ("output_attentions", "output_hidden_states", "output_router_logits")
+
+
 def keyword_name(scope: Scope, title: str) -> ast.expr:
     """What arrives through `**kwargs` under a name: a parameter from here on, or the root's config field."""
     from portwright.codegen.facts.record import Demand, ask
-    from portwright.codegen.quote import quote
+    from portwright.codegen.quote import literal, quote
 
     if scope.is_root_init and scope.program.trace.config_style != "object":
         return ask(quote(f"config.{title}"), Demand("config", title))
+    trace = scope.program.trace
+    if (
+        scope.is_root_entry
+        and title in trace.supplied
+        and (title in ADDS_OUTPUTS or title not in trace.config_defaults)
+    ):
+        return literal(trace.supplied[title])  # no caller gives it, and no config field does
     if title not in scope.params and title not in scope.extra_params:
         scope.extra_params.append(title)
     return ast.Name(title, ast.Load())

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from portwright.codegen.emit import attempts, surroundings  # noqa: F401  (register their statements)
 from portwright.codegen.emit.calls import emit_call
-from portwright.codegen.emit.defaults import fold_parameters
+from portwright.codegen.emit.defaults import NO_OUTPUT, fold_parameters, taken_by_decorators
 from portwright.codegen.emit.given import always_given
 from portwright.codegen.emit.parts import held_apart
 from portwright.codegen.emit.results import result_variables
@@ -201,6 +201,8 @@ class Work:
         body = replaced if replaced is not None else swept(made)
         if scope.is_public and scope.trace.name != "__init__":
             body = swept([*arrivals(scope), *body])
+        if scope.is_root_entry:
+            body = [*asked_outputs(scope), *body]
         if scope.trace.name == "__init__":
             body = with_tied(scope, with_config_values(scope, self.with_registered(scope, body)))
         finished = Finished(fid, body, [], "", self.is_in_class(fid))
@@ -226,6 +228,8 @@ class Work:
         fixed = {q for q in scope.entry_literals if is_assigned_first(body, q)}
         names = [q for q in scope.params if q in read and q != scope.self_name and q not in fixed]
         names += [q for q in scope.extra_params if q not in names and q in read]
+        if scope.is_root_entry:
+            names += [q for q in taken_by_decorators(scope) if q not in names]
         if scope.tree.args.kwarg is not None:  # what a fellow callee reads goes to its **kwargs
             names += [q for q in sorted(forced) if q not in names and q not in scope.params]
         return cache_last(self.program, scope.trace.fid, names)
@@ -256,6 +260,13 @@ def with_config_values(scope: Scope, body: list[ast.stmt]) -> list[ast.stmt]:
         made.append(ast.Assign([quote_store("config")], ast.Name("config", ast.Load())))
     at = 1 if body and ast.unparse(ast.fix_missing_locations(body[0])).startswith("super()") else 0
     return body[:at] + made + body[at:]
+
+
+def asked_outputs(scope: Scope) -> list[ast.stmt]:
+    """Refusals of calls that do not ask for the outputs that the port always gives."""
+    text = "if not {0}:\n    raise NotImplementedError('not ported: {0} was seen one way only')"
+    asked = [q for q in taken_by_decorators(scope) if q not in NO_OUTPUT]
+    return [s for q in asked for s in ast.parse(text.format(q)).body]
 
 
 def arrivals(scope: Scope) -> list[ast.stmt]:

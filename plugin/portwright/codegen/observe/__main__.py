@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from portwright.codegen.observe import cached
-from portwright.codegen.observe.captured import Capture, Captures
+from portwright.codegen.observe.captured import Capture, Captures, Passed
 from portwright.codegen.observe.export import make_trace
 from portwright.codegen.observe.layouts import TagLayouts
 from portwright.codegen.observe.recorder import Recorder, SourceIndex
 from portwright.codegen.observe.resolve import python_function
 from portwright.codegen.observe.samples import Sampler
+from portwright.codegen.observe.seeing import CACHE_FIELDS
 from portwright.codegen.trace import Trace, write_trace
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.reference.build import build, load_class, saved_config
@@ -50,7 +51,7 @@ def observe(
         probes.append([p for p in every if p.observed])
     promoted: frozenset[tuple[str, int]] = frozenset()
     sources = SourceIndex()
-    captured: dict[str, Capture | None] = {}
+    captured: dict[str, Capture | Passed | None] = {}
     for _ in range(ROUNDS):
         wanted: set[tuple[str, int]] = set()
         recorder = Recorder(promoted, Sampler(), sources, Captures(captured))
@@ -110,9 +111,16 @@ def run_all(
                         f"{reference}, probe {name}", f"the reference failed: {type(error).__name__}: {error}"
                     )
                     raise PortError(problem, ExitCode.NOT_BUILT) from error
+            recorder.outputs |= output_names(result)
             if cache:
                 cached.check_result(reference, result, arguments.get(cache))
     return models
+
+
+def output_names(result: Any) -> set[str]:
+    """The named parts of a result; none where it has no names, or is a plain dict."""
+    named = hasattr(result, "to_tuple") and isinstance(result, Mapping)
+    return {k for k, v in result.items() if v is not None and k not in CACHE_FIELDS} if named else set()
 
 
 def run(job: dict[str, Any], emit: Emit) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,31 +67,109 @@ def is_tied(instance: torch.nn.Module | None) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Passed:
+    """One call of a function that gives recorded hidden states, in a function that gives them on."""
+
+    call: int
+    tied: bool
+
+
 class Captures:
     """What is known of earlier rounds, and what this one sees."""
 
-    def __init__(self, known: Mapping[str, Capture | None]) -> None:
+    def __init__(self, known: Mapping[str, Capture | Passed | None]) -> None:
         self.known = known
-        self.found: dict[str, Capture | None] = dict(known)  # by function; None where it cannot be written out
+        self.found: dict[str, Capture | Passed | None] = dict(known)  # by function; None: it cannot be written out
 
-    def called(self, here: Context, place: int, layer: torch.nn.Module, result: Any) -> None:
-        """A layer has given its result at a call in a function."""
+    def called(
+        self, here: Context, place: int, layer: torch.nn.Module, result: Any, outer: Sequence[tuple[Context, int]]
+    ) -> None:
+        """A layer has given its result at a call in a function; `outer` are the calls around it, innermost last."""
         settings = hook_of(layer) if layer._forward_hooks else None
         fid = here.reached.fid
         if settings is None or fid in self.known or not is_collecting():
             return
         index = settings["index"] if isinstance(result, tuple) else None
-        capture = Capture(place, index, bool(settings["capture_initial_hidden_state"]), is_tied(here.instance))
-        self.found[fid] = capture if self.found.get(fid, capture) == capture else None
+        initial = bool(settings["capture_initial_hidden_state"])
+        texts = {fid: here.reached.source}
+        found: dict[str, Capture | Passed | None] = {fid: Capture(place, index, initial, ties(here))}
+        while not collects(here.reached.decorators) and outer:
+            here, number = outer[-1]
+            outer = outer[:-1]
+            found.setdefault(here.reached.fid, Passed(number, ties(here)))
+            texts.setdefault(here.reached.fid, here.reached.source)
+        if not all(is_changed(text, found[name]) for name, text in texts.items()):
+            found = dict.fromkeys(found)  # a text without a place for it: nobody gives it on
+        for name, one in found.items():
+            self.found[name] = one if self.found.get(name, one) == one else None
 
     def written_out(self, source: Source, fid: str) -> Source:
         """The function's text with what the hooks do; as it is where they do nothing, or where that is not known."""
-        capture = self.known.get(fid)
-        return with_capture(source, capture) if capture is not None else source
+        found = self.known.get(fid)
+        if found is None:
+            return source
+        text = changed(source.text, found)
+        added = FIELD if text != source.text and not collects(source.decorators) else ""
+        return source._replace(text=text, added=added)
 
 
-def with_capture(source: Source, capture: Capture) -> Source:
-    text = textwrap.dedent(source.text)
+def changed(text: str, found: Capture | Passed) -> str:
+    """A function's text with what the hooks do; as it is where it has no place for that."""
+    return with_passed(text, found) if isinstance(found, Passed) else with_capture(text, found)
+
+
+def is_changed(text: str, found: Capture | Passed | None) -> bool:
+    return found is not None and changed(text, found) != text
+
+
+def collects(decorators: Iterable[str]) -> bool:
+    """Whether a function is one that the library's decorator makes collect what hooks record."""
+    return any(d.rpartition(".")[2] == "capture_outputs" for d in decorators)
+
+
+def ties(here: Context) -> bool:
+    return collects(here.reached.decorators) and is_tied(here.instance)
+
+
+def with_passed(source: str, passed: Passed) -> str:
+    """The text with one more field of its result, which is that of the result of a call."""
+    text = textwrap.dedent(source)
+    tree = parse_function(text)
+    returns = [s for s in tree.body if isinstance(s, ast.Return)]
+    made = [s for s in tree.body if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name)]
+    names = [s.targets[0].id for s in made if isinstance(s.value, ast.Call) and number(s.value) == passed.call]  # type: ignore[attr-defined]
+    value = returns[0].value if len(returns) == 1 else None
+    if len(names) != 1 or not may_add(value):
+        return source
+    assert isinstance(value, ast.Call)
+    last = field_of(value, "last_hidden_state")
+    if passed.tied and not isinstance(last, ast.Name):
+        return source
+    given = f"{names[0]}.{FIELD}"
+    given = f"(*{given}[:-1], {ast.unparse(last)})" if passed.tied and last is not None else given
+    lines = text.splitlines(keepends=True)
+    add_field(lines, value, given)
+    return "".join(lines)
+
+
+def may_add(value: ast.expr | None) -> bool:
+    """Whether a returned value is a result with named fields that lacks this one."""
+    return isinstance(value, ast.Call) and bool(value.keywords) and field_of(value, FIELD) is None
+
+
+def add_field(lines: list[str], value: ast.Call, given: str) -> None:
+    """Write one more field into a call that ends in these lines."""
+    end = value.end_lineno or 0
+    line = lines[end - 1].encode()
+    before, after = line[: (value.end_col_offset or 0) - 1].decode(), line[(value.end_col_offset or 0) - 1 :].decode()
+    comma = "" if before.rstrip().endswith(("(", ",")) or not before.strip() else ", "
+    lines[end - 1] = f"{before}{comma}{FIELD}={given}{after}"
+
+
+def with_capture(source: str, capture: Capture) -> str:
+    """The text with what hooks of the layers that it calls do: a tuple that grows, and one more field of the result."""
+    text = textwrap.dedent(source)
     tree = parse_function(text)
     loop, made = place_of(tree, capture.call)
     returns = [s for s in tree.body if isinstance(s, ast.Return)]
@@ -103,8 +181,9 @@ def with_capture(source: Source, capture: Capture) -> Source:
         return source
     value, first = returns[0].value, first_argument(loop, made)
     last = field_of(value, "last_hidden_state")
-    if not isinstance(value, ast.Call) or first is None or field_of(value, FIELD) is not None or not value.keywords:
+    if first is None or not may_add(value):
         return source
+    assert isinstance(value, ast.Call)
     if capture.tied and not isinstance(last, ast.Name):
         return source
     target = made.targets[0]
@@ -115,15 +194,11 @@ def with_capture(source: Source, capture: Capture) -> Source:
     start = f"({first},)" if capture.initial else "()"
     given = name if not capture.tied or same(tree, loop, last, target) else f"(*{name}[:-1], {ast.unparse(last)})"  # type: ignore[arg-type]
     lines = text.splitlines(keepends=True)
-    end = value.end_lineno or 0
-    line = lines[end - 1].encode()
-    before, after = line[: (value.end_col_offset or 0) - 1].decode(), line[(value.end_col_offset or 0) - 1 :].decode()
-    comma = "" if before.rstrip().endswith(("(", ",")) or not before.strip() else ", "
-    lines[end - 1] = f"{before}{comma}{FIELD}={given}{after}"
+    add_field(lines, value, given)
     indent = " " * made.col_offset
     lines.insert(made.end_lineno or 0, f"{indent}{name} = {name} + ({kept},)\n")
     lines.insert(loop.lineno - 1, f"{' ' * loop.col_offset}{name} = {start}\n")
-    return source._replace(text="".join(lines))
+    return "".join(lines)
 
 
 def place_of(tree: ast.FunctionDef, call: int) -> tuple[ast.For | None, ast.Assign | None]:

@@ -22,6 +22,7 @@ class Source(NamedTuple):
     line: int
     classes: tuple[str, ...]  # enclosing class names
     decorators: tuple[str, ...]  # as written, arguments left out
+    added: str = ""  # a field of its result that its own text never gave
 
 
 class Reached:
@@ -34,6 +35,7 @@ class Reached:
         self.line = source.line
         self.classes = source.classes
         self.decorators = source.decorators
+        self.added = source.added
         self.tree = parse_function(source.text)
         self.kwname = self.tree.args.kwarg.arg if self.tree.args.kwarg else ""
         self.first = function.__code__.co_varnames[0] if function.__code__.co_argcount else ""

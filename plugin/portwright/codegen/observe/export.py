@@ -128,6 +128,7 @@ def function_trace(variant: Variant, recorder: Recorder, variants: Variants) -> 
             for k, p in parameters.items()
             if isinstance(p.default, torch.dtype)
         },
+        added=reached.added,
         starred=frozenset(seen.starred),
         sometimes=frozenset(seen.starred - (seen.always or set())),
         aliased=frozenset(seen.aliased),
@@ -280,4 +281,12 @@ def make_trace(
         tied_keys=tied_keys(models[0]),
         arguments=arguments,
         loose=loose_trace(paths, sampler, variants.class_of),
+        outputs=frozenset(recorder.outputs),
+        supplied={
+            k: values[0]
+            for k, values in recorder.keywords.items()
+            if k not in arguments
+            and isinstance(values[0], (bool, int, float, str))
+            and len(set(map(repr, values))) == 1
+        },
     )

@@ -15,6 +15,7 @@ import torch
 from portwright.codegen.observe import layouts
 from portwright.codegen.observe.aliases import Aliases, memory, versions
 from portwright.codegen.observe.captured import Captures
+from portwright.codegen.observe.configs import jsonable
 from portwright.codegen.observe.contexts import Context, Contexts, Reached, Site, Source
 from portwright.codegen.observe.factories import Factories
 from portwright.codegen.observe.instrument import PROBE, instrumented_code
@@ -103,6 +104,8 @@ class Recorder:
         self.hooks: list[Any] = []
         self.roots: set[int] = set()  # the models themselves, by identity
         self.public: set[str] = set()  # the root's methods that users call too: they take and give the usual layout
+        self.keywords: dict[str, list[Any]] = {}  # what arrived in the **kwargs of the root's forward
+        self.outputs: set[str] = set()  # what the root's results have by name
         self.entry = ""  # the root's forward: its parameters may be promoted like any expression
 
     # -- probes, called as __portwright__.<name>(here, ...) ---------------------------------------------------
@@ -115,6 +118,9 @@ class Recorder:
         for name, value in values.items():
             if name == reached.kwname:
                 here.arrived(set(value), set(value))
+                if reached.fid == self.entry:
+                    for key, given in value.items():
+                        self.keywords.setdefault(key, []).append(given if jsonable(given) else None)
             if reached.fid == self.entry or reached.fid in self.public:
                 self.mark(here, parameter_number(list(values).index(name)), value)
             here.params.setdefault(name, Seeing()).see(value)
@@ -208,8 +214,8 @@ class Recorder:
         layouts.register(function, args, kwargs)
         if outer:
             result = layouts.untagged(result)
-        if isinstance(function, torch.nn.Module) and here.reached.fid != self.entry:
-            self.captures.called(here, number, function, result)
+        if isinstance(function, torch.nn.Module):
+            self.captures.called(here, number, function, result, [(s.context, s.number) for s in self.contexts.sites])
         self.partials.note(result, f"{here.reached.fid}#{number}")
         if isinstance(cls, type) and isinstance(result, torch.nn.Module):
             self.contexts.built.setdefault(id(result), site)
