@@ -15,12 +15,30 @@ from test_heads import DECODER
 
 ENCODER = {**DECODER, "type_vocab_size": 2}
 ENCODER.pop("num_key_value_heads")
+SPEECH = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 20,
+    "conv_dim": [8, 8],
+    "conv_stride": [4, 4],
+    "conv_kernel": [8, 8],
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 12,
+    "use_weighted_layer_sum": True,
+}
 # The layers of the first are called by a module inside the one whose outputs are collected, those of the second not.
 ASKED = {
     "transformers:BertModel": (ENCODER, {"output_hidden_states": True, "return_dict": True}),
     "transformers:LlamaModel": (DECODER, {"output_hidden_states": True, "use_cache": False}),
     "transformers:BertForTokenClassification": ({**ENCODER, "output_hidden_states": True}, {}),
 }
+
+
+# These ask for hidden states themselves, in their `**kwargs`, and take them by a constant of their Python module.
+WEIGHTED = "transformers:Wav2Vec2ForSequenceClassification"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +52,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         cases.append(
             {"reference": name, "configs": [config, {**config, "num_hidden_layers": 3}], "probes": [str(probe)]}
         )
-    return dict(zip(ASKED, bench(cases, folder), strict=True))
+    cases.append({"reference": WEIGHTED, "configs": [SPEECH, {**SPEECH, "num_hidden_layers": 3}]})
+    return dict(zip([*ASKED, WEIGHTED], bench(cases, folder), strict=True))
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -53,3 +72,10 @@ def test_another_request_is_refused(reports: dict[str, Any]) -> None:
     assert "if not output_hidden_states:" in called
     built = (Path(reports["transformers:BertForTokenClassification"]["port"]) / "model.py").read_text()
     assert "if not self.output_hidden_states:" in built
+
+
+def test_a_model_may_ask_for_hidden_states_itself(reports: dict[str, Any]) -> None:
+    """By a keyword that it sets for the model inside it, whose layers are called under a test."""
+    report = reports[WEIGHTED]
+    assert report["holes"] == []
+    assert worst(report) < 5e-6, report["figures"]

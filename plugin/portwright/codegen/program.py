@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portwright.codegen.keyed import without_dicts
-from portwright.codegen.renamed import with_own_names
+from portwright.codegen.renamed import with_literal_places, with_own_names
 from portwright.codegen.source import Comments, comments_of, number, parse_function, summary
 from portwright.codegen.trace import ClassTrace, FunctionTrace, ModuleTrace, Seen, Trace
 
@@ -79,6 +79,12 @@ def is_config_update(function: Function, node: ast.AST) -> bool:
     )
 
 
+def source_tree(trace: FunctionTrace) -> ast.FunctionDef:
+    """The parsed source as later stages read it."""
+    tree = with_literal_places(parse_function(trace.source), trace)
+    return with_own_names(without_dicts(tree, trace), trace)
+
+
 class Program:
     """All functions and classes of one trace."""
 
@@ -86,8 +92,7 @@ class Program:
         self.trace = trace
         self.runtime = runtime
         self.functions: dict[str, Function] = {
-            fid: Function(f, with_own_names(without_dicts(parse_function(f.source), f), f), comments_of(f.source))
-            for fid, f in trace.functions.items()
+            fid: Function(f, source_tree(f), comments_of(f.source)) for fid, f in trace.functions.items()
         }
         self.by_owner: dict[tuple[str, str], str] = {
             (f.owner, f.name): fid for fid, f in trace.functions.items() if f.owner

@@ -2,6 +2,7 @@
 
 `features = self.model(x)` and, later, `features = features.feature_maps` become `features_output = self.model(x)` and
 `features = features_output.feature_maps`, so that one name always holds one kind of thing.
+Elements taken by a constant's name are taken by its value.
 """
 
 from __future__ import annotations
@@ -27,6 +28,25 @@ def with_own_names(tree: ast.FunctionDef, trace: FunctionTrace) -> ast.FunctionD
         for node in nodes:
             if place(first.targets[0]) <= place(node) < ends:
                 node.id = title
+    return tree
+
+
+def with_literal_places(tree: ast.FunctionDef, trace: FunctionTrace) -> ast.FunctionDef:
+    """The tree with numbers where outputs are taken apart by a constant of the Python module; changed in place.
+
+    `outputs[START]` is an element of the output like `outputs[1]`.
+    """
+    for n in ast.walk(tree):
+        if not (isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Name)):
+            continue
+        held = trace.globals.get(n.slice.id)
+        if (
+            held is not None
+            and held.sort == "const"
+            and type(held.value) is int
+            and "output" in seen(trace, n.value).kinds
+        ):
+            n.slice = ast.copy_location(ast.Constant(held.value), n.slice)
     return tree
 
 

@@ -112,7 +112,9 @@ def added_outputs(trace: Trace, found: Iterable[str]) -> list[Assumption]:
         for n in ADDS_OUTPUTS:
             said = {bool(s.get(n)) for s in saved} or {False}
             if n in defaults and len(said) == 1:
-                out.append(Assumption(trace.reference, f"config.{n}", next(iter(said)), "construction", f"{holder}.{n}"))
+                out.append(
+                    Assumption(trace.reference, f"config.{n}", next(iter(said)), "construction", f"{holder}.{n}")
+                )
     return out
 
 

@@ -9,12 +9,14 @@ from portwright.codegen.emit.children import replaced_child
 from portwright.codegen.emit.computed import formatted, write_computed
 from portwright.codegen.emit.configs import config_keys, field_of
 from portwright.codegen.emit.items import last_item
+from portwright.codegen.emit.keywords import is_own, set_keyword
 from portwright.codegen.emit.names import attribute_name, context_name, holder_classes, is_context, slot_roles
 from portwright.codegen.emit.parts import assign_parts, part_name
 from portwright.codegen.emit.properties import is_assignable
 from portwright.codegen.emit.results import result_callees
 from portwright.codegen.emit.scope import Scope
-from portwright.codegen.emit.sequences import elements, form, is_own
+from portwright.codegen.emit.sequences import elements, form
+from portwright.codegen.emit.sequences import is_own as is_own_sequence
 from portwright.codegen.emit.subscript import shape_of, subscript_slice, tensor_index
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import HoleError
@@ -55,6 +57,8 @@ def assign_item(scope: Scope, t: ast.Subscript, value: ast.expr, translated: ast
     """`x[i] = v`. MLX copies on write: a view's base does not change, so the base must be a name."""
     out: list[ast.stmt] = []
     place = None
+    if is_own(scope, t.value):
+        return set_keyword(scope, t, translated)
     if (child := replaced_child(scope, t, translated)) is not None:
         return [child]
     if isinstance(t.value, ast.Name) and t.value.id == scope.self_name and "module" in scope.kinds(value):
@@ -86,7 +90,7 @@ def assign_attribute(scope: Scope, t: ast.Attribute, value: ast.expr) -> list[as
         return [ast.Assign([ast.Name(part_name(scope, t.value.id, t.attr), ast.Store())], scope.expr(value))]
     if not (isinstance(t.value, ast.Name) and t.value.id == scope.self_name):
         return assign_config(scope, t, value)
-    if is_own(scope.program, scope.trace.owner) and is_layer(scope, t.attr):
+    if is_own_sequence(scope.program, scope.trace.owner) and is_layer(scope, t.attr):
         return [ast.Expr(quote("self.layers.append(x)", self=scope.expr(t.value), x=scope.expr(value)))]
     if not scope.facts.reads(scope.program.lineage(scope.trace.owner)[:1], t.attr):
         relied = (f"{scope.trace.owner}#none", t.attr) in scope.facts.live

@@ -59,6 +59,15 @@ def set_default(scope: Scope, n: ast.Call) -> list[ast.stmt]:
     return [ast.Assign([ast.Name(title, ast.Store())], value)]
 
 
+def set_keyword(scope: Scope, t: ast.Subscript, value: ast.expr) -> list[ast.stmt]:
+    """`kwargs["x"] = value`: a local name from then on."""
+    if scope.nested or not isinstance(t.slice, ast.Constant) or str(t.slice.value) in scope.params:
+        raise HoleError("a keyword is set in some calls only, or under a computed name")
+    title = str(t.slice.value)
+    scope.defaulted.add(title)
+    return [ast.Assign([ast.Name(title, ast.Store())], value)]
+
+
 def spread(scope: Scope, n: ast.Call, dynamic: list[ast.expr]) -> list[ast.keyword]:
     """`**self.options` that brought nothing in any run: another config may put something in it."""
     if scope.seen(n).starred:

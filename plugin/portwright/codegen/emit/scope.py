@@ -269,7 +269,7 @@ def keyword_name(scope: Scope, title: str) -> ast.expr:
         and (title in ADDS_OUTPUTS or title not in trace.config_defaults)
     ):
         return literal(trace.supplied[title])  # no caller gives it, and no config field does
-    if title not in scope.params and title not in scope.extra_params:
+    if title not in scope.params and title not in scope.extra_params and title not in scope.defaulted:
         scope.extra_params.append(title)
     return ast.Name(title, ast.Load())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,7 @@ def with_capture(source: str, capture: Capture) -> str:
 def place_of(tree: ast.FunctionDef, call: int) -> tuple[ast.For | None, ast.Assign | None]:
     """The loop of the function's own body that calls the layers, and the statement in it that does."""
     for loop in [s for s in tree.body if isinstance(s, ast.For)]:
-        for s in loop.body:
+        for s in inner(loop.body):
             if not isinstance(s, ast.Assign) or len(s.targets) != 1 or not isinstance(s.targets[0], ast.Name):
                 continue
             value = s.value.value if isinstance(s.value, ast.Subscript) else s.value
@@ -213,13 +213,21 @@ def place_of(tree: ast.FunctionDef, call: int) -> tuple[ast.For | None, ast.Assi
     return None, None
 
 
+def inner(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a loop's body, in order, those in branches too."""
+    for s in body:
+        yield s
+        if isinstance(s, ast.If):
+            yield from inner([*s.body, *s.orelse])
+
+
 def first_argument(loop: ast.For, made: ast.Assign) -> str | None:
     """The name that the first layer is given, where it holds the same before the loop."""
     value = made.value.value if isinstance(made.value, ast.Subscript) else made.value
     first = value.args[0] if isinstance(value, ast.Call) and value.args else None
     if not isinstance(first, ast.Name):
         return None
-    earlier = [loop.target, *loop.body[: loop.body.index(made)]]
+    earlier = [loop.target, *[s for s in inner(loop.body) if s.lineno < made.lineno and not isinstance(s, ast.If)]]
     stored = {n.id for s in earlier for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return first.id if first.id not in stored else None
 
