@@ -440,6 +440,20 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
         "F.scaled_dot_product_attention(x, y, y, is_causal=True)",
         {"x": (2, 3, 5, 8), "y": (2, 3, 7, 8)},
     ),
+    "cross_entropy": (
+        "F.cross_entropy(x, i) + F.cross_entropy(y, i, ignore_index=2, reduction='sum') * x",
+        {"x": (5, 4), "y": (5, 4), "i": (5,)},
+    ),
+    "cross_entropy of places": ("F.cross_entropy(x, i, reduction='none')", {"x": (2, 4, 3), "i": (2, 3)}),
+    "binary_cross_entropy_with_logits": (
+        "F.binary_cross_entropy_with_logits(x, torch.sigmoid(y)) * y",
+        {"x": (3, 4), "y": (3, 4)},
+    ),
+    "losses as layers": (
+        "torch.nn.CrossEntropyLoss(ignore_index=1)(x, i) + torch.nn.MSELoss()(x, y) * torch.nn.L1Loss()(x, y) "
+        "+ torch.nn.BCEWithLogitsLoss(reduction='sum')(x, y) * x",
+        {"x": (5, 4), "y": (5, 4), "i": (5,)},
+    ),
     "mse_loss l1_loss": (
         "F.mse_loss(x, y) * F.l1_loss(x, y, reduction='none') + F.mse_loss(x, y, reduction='sum')",
         {"x": (3, 4), "y": (3, 4)},

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from portwright.codegen.emit.provenance import is_self_attribute, settled
+from portwright.codegen.emit.configs import config_keys, holder
+from portwright.codegen.emit.properties import is_computed
+from portwright.codegen.emit.provenance import config_field, is_held, is_nested_config, is_self_attribute, settled
 from portwright.codegen.emit.scope import Scope
 from portwright.codegen.quote import is_none
 
@@ -73,3 +75,14 @@ def stores_of(scope: Scope, attr: str) -> Iterator[tuple[ast.expr, tuple[ast.If,
                     yield from walk(getattr(s, part, []), inner)
 
     yield from walk(scope.tree.body, ())
+
+
+def none_at_first(scope: Scope, node: ast.expr) -> ast.expr | None:
+    """A config field that code assigns, read only where it still was None: a config must say so at construction."""
+    field = config_field(scope, node) if isinstance(node, ast.Attribute) else ""
+    if not field or field not in scope.program.changed_fields or is_nested_config(scope):
+        return None
+    assert isinstance(node, ast.Attribute)
+    if not is_held(scope, node, field) or is_computed(scope.program.trace, config_keys(scope, node.value)[0], field):
+        return None
+    return ast.Attribute(holder(scope, node.value), field, ast.Load())

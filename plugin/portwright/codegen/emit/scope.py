@@ -179,7 +179,7 @@ class Scope:
     def none(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
         """An attribute or item that was always None. It may not have to be: then the port takes that for granted."""
         from portwright.codegen.emit.layer_attributes import bias_demands
-        from portwright.codegen.emit.nothing import stays_none
+        from portwright.codegen.emit.nothing import none_at_first, stays_none
         from portwright.codegen.emit.provenance import over_config
         from portwright.codegen.facts.record import Demand, ask
         from portwright.codegen.holes import Assumption
@@ -188,7 +188,7 @@ class Scope:
             return ast.Constant(None)
         self.note_none(node)
         text = f"{ast.unparse(node)} is None"
-        config = over_config(self, node)
+        config = over_config(self, node) or none_at_first(self, node)
         if config is None and stays_none(self, node):
             return ast.Constant(None)
         said = bias_demands(self, node) if isinstance(node, ast.Attribute) and node.attr == "bias" else []

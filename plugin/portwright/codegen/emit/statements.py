@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from typing import cast
 
-from portwright.codegen.emit.assign import assign, is_layers_own, own_copy, target
+from portwright.codegen.emit.assign import assign, own_copy, target
 from portwright.codegen.emit.behind import named_fields
 from portwright.codegen.emit.dtype_branches import casting_branch
-from portwright.codegen.emit.effects import DROPPED, expression_statement
+from portwright.codegen.emit.effects import expression_statement
 from portwright.codegen.emit.guards import guards
 from portwright.codegen.emit.items import last_item
+from portwright.codegen.emit.lasting import has_effect
 from portwright.codegen.emit.loops import counted, emptied, is_idle
 from portwright.codegen.emit.outward import outward, pass_through, returned_parts
 from portwright.codegen.emit.prune import Decision, decide, negated, unseen_side
@@ -251,28 +252,6 @@ def refuse(scope: Scope, n: ast.If, guard: ast.expr | None, validation: list[ast
         made = ast.If(guard, [error], [])
     made.origin = n.lineno  # type: ignore[attr-defined]
     return made
-
-
-def has_effect(scope: Scope, s: ast.stmt) -> bool:
-    """Whether a statement does more than bind local names and attributes that nothing reads."""
-    for n in ast.walk(s):
-        if isinstance(n, (ast.Return, ast.Continue, ast.Break, ast.Delete)):
-            return True
-        if (
-            isinstance(n, ast.Attribute)
-            and isinstance(n.ctx, ast.Store)
-            and scope.facts.reads((scope.trace.owner, f"{scope.trace.owner}#none"), n.attr)
-        ):
-            return True
-        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
-            return True
-        if isinstance(n, ast.Assign) and any(is_layers_own(scope, t, n.value) for t in n.targets):
-            return True
-        if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and not is_refusal(n):
-            f = n.value.func
-            if not (isinstance(f, ast.Attribute) and f.attr in DROPPED):
-                return True
-    return False
 
 
 def chooses_function(scope: Scope, n: ast.If) -> bool:

@@ -56,7 +56,7 @@ def observe(
         wanted: set[tuple[str, int]] = set()
         recorder = Recorder(promoted, Sampler(), sources, Captures(captured))
         try:
-            models = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
+            models, saved = run_all(cls, reference, configs, seed, probes, recorder, wanted, cache)
         finally:
             recorder.restore()
         wanted |= recorder.undecided()
@@ -67,7 +67,6 @@ def observe(
         if wanted <= promoted:
             break
         promoted |= wanted
-    saved = [saved_config(m, c) for m, c in zip(models, configs, strict=True)]
     names = list(dict.fromkeys(p.name for group in probes for p in group))
     given_names = frozenset(k.partition(".")[0] for group in probes for p in group for k in (*p.tensors, *p.kwargs))
     if cache:
@@ -84,18 +83,22 @@ def run_all(
     recorder: Recorder,
     wanted: set[tuple[str, int]],
     cache: str,
-) -> list[torch.nn.Module]:
-    """Build and run every model under the recorder; `cache` names the argument of a run with a key-value cache."""
+) -> tuple[list[torch.nn.Module], list[dict[str, Any]]]:
+    """Build and run every model under the recorder; `cache` names the argument of a run with a key-value cache.
+
+    Gives the models, and their configs as they were before the first run, which may assign fields.
+    """
     for function in (python_function(cls.__init__), python_function(cls.forward)):
         if function is not None:
             reached = recorder.reach(function)
             if reached is not None and function is python_function(cls.forward):
                 recorder.entry = reached.fid
-    models = []
+    models, saved = [], []
     for index, config in enumerate(configs):
         model = build(reference, config, seed)
         redraw(model, seed + index)
         models.append(model)
+        saved.append(saved_config(model, config))
         if cache:
             cached.check_layers(reference, model.config)
         recorder.roots.add(id(model))
@@ -114,7 +117,7 @@ def run_all(
             recorder.outputs |= output_names(result)
             if cache:
                 cached.check_result(reference, result, arguments.get(cache))
-    return models
+    return models, saved
 
 
 def output_names(result: Any) -> set[str]:

@@ -13,6 +13,7 @@ def load_rows() -> None:
         create,
         exponential,
         indexing,
+        losses,
         neural,
         rearranged,
         reduce,

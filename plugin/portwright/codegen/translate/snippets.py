@@ -7,6 +7,7 @@ from portwright.codegen.translate.carried import NEEDS as CARRIED_NEEDS
 from portwright.codegen.translate.carried import SNIPPETS as CARRIED_SNIPPETS
 from portwright.codegen.translate.exponential import EXPONENTIAL_IMPORTS, EXPONENTIAL_SNIPPETS
 from portwright.codegen.translate.indexing import SNIPPETS as INDEX_SNIPPETS
+from portwright.codegen.translate.losses import SNIPPETS as LOSS_SNIPPETS
 from portwright.codegen.translate.mask_functions import IMPORTS as MASK_IMPORTS
 from portwright.codegen.translate.mask_functions import SNIPPETS as MASK_SNIPPETS
 from portwright.codegen.translate.packing import IMPORTS as PACKING_IMPORTS
@@ -250,6 +251,7 @@ SNIPPETS = {
     **SPECTRAL_SNIPPETS,
     **MASK_SNIPPETS,
     **SIGNAL_SNIPPETS,
+    **LOSS_SNIPPETS,
     "PlainRMSNorm": PLAIN_RMS_NORM,
     "PreciseGroupNorm": PRECISE_GROUP_NORM,
     "CeilAvgPool2d": CEIL_POOL,
