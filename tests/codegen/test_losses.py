@@ -45,4 +45,4 @@ def test_a_loss_is_the_references(name: str, reports: dict[str, Any]) -> None:
 def test_a_field_that_code_assigns_must_start_as_it_did(reports: dict[str, Any]) -> None:
     """`if config.problem_type is None: config.problem_type = "..."`: a config that says another type is refused."""
     text = (Path(reports["transformers:BertForSequenceClassification"]["port"]) / "model.py").read_text()
-    assert "if self.problem_type is not None:" in text and "if self.num_labels == 1:" in text
+    assert "self.problem_type is not None" in text and "self.num_labels == 1" in text

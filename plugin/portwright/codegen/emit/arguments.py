@@ -249,7 +249,7 @@ def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str], layer
     if layered and any(FIELD not in config for config in checks):
         lines.append(f"        layers = [self, *(config_of_layer(self, int(place)) for place in self.{FIELD} or {{}})]")
     tests = [simplified(config, a.value) for config, a in checks.items()]
-    for test in without_implied(list(dict.fromkeys(tests))):
+    for test in sorted(without_implied(list(dict.fromkeys(tests))), key=reads_an_item):
         flags = flags_of(test)
         if layered and FIELD not in test:
             of_layer = re.sub(r"\bself\b", "layer", test)
@@ -261,6 +261,13 @@ def post_init(checks: Mapping[str, Assumption], nested: Mapping[str, str], layer
         else:
             lines.append(f"        refuse(self, {test}, {', '.join(map(repr, flags))})")
     return "\n".join(lines) + "\n"
+
+
+def reads_an_item(test: str) -> bool:
+    """Whether a test reads an item that a dict may lack, if another test refuses dicts of that kind by its name."""
+    tree = ast.parse(test, mode="eval").body
+    names = isinstance(tree, ast.Compare) and isinstance(tree.ops[0], ast.NotEq)
+    return not names and any(isinstance(n, ast.Subscript) for n in ast.walk(tree))
 
 
 def without_implied(tests: list[str]) -> list[str]:

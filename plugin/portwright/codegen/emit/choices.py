@@ -204,7 +204,9 @@ def tested(scope: Scope, test: ast.expr, asked: bool = False) -> list[Assumption
         return []
     if decision.guard is not None:
         raise HoleError(f"a callable that {ast.unparse(test)} chooses")
-    return [decision.assumption] if decision.assumption is not None else []
+    scope.relied += [d for d in decision.demands if d.kind != "assume"]
+    parts = [d.a for d in decision.demands if d.kind == "assume"]  # what makes the test a literal in the port
+    return parts if decision.assumption is None else [decision.assumption, *parts]
 
 
 def bound(scope: Scope, depth: int, binds: Binds, asked: bool = False) -> list[Assumption]:
