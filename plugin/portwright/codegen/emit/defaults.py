@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from portwright.codegen.emit.provenance import RUN_FIELDS
 from portwright.codegen.quote import stores
 from portwright.codegen.trace import Plain, Seen
 
@@ -47,8 +48,14 @@ def fold_parameters(scope: Scope) -> None:
         if scope.is_root_entry or scope.is_root_init:
             if value is None or unasked or (scope.is_root_init and value == trace.defaults.get(q, ...)):
                 scope.folded[q] = value
-        elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value)}:
+        elif scope.facts.args.get((fid, q), frozenset()) <= {repr(value), *filled_in(scope, q)}:
             scope.folded[q] = value
+
+
+def filled_in(scope: Scope, name: str) -> tuple[str, ...]:
+    """The literal by which a call site leaves an argument to the config, where only how a model runs depends on it."""
+    filled = any(decorator in FILLED for decorator in scope.trace.decorators)
+    return ("None",) if filled and name in RUN_FIELDS and scope.program.runtime == "standalone" else ()
 
 
 def taken_by_decorators(scope: Scope) -> list[str]:
