@@ -214,6 +214,10 @@ ROWS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "outer ger": ("torch.outer(x, y)", {"x": (3,), "y": (4,)}),
     "dot": ("torch.dot(x, y)", {"x": (4,), "y": (4,)}),
     "addmm": ("torch.addmm(x, y, z)", {"x": (5,), "y": (3, 4), "z": (4, 5)}),
+    "baddbmm of several scales": (
+        "torch.stack([torch.baddbmm(x, y, z, beta=0, alpha=a) for a in (1.0, 0.5)])",
+        {"x": (2, 3, 5), "y": (2, 3, 4), "z": (2, 4, 5)},
+    ),
     "baddbmm": ("torch.baddbmm(x, y, z, beta=0.5, alpha=2)", {"x": (2, 3, 5), "y": (2, 3, 4), "z": (2, 4, 5)}),
     "einsum": ("torch.einsum('bij,bjk->bik', x, y)", {"x": (2, 3, 4), "y": (2, 4, 5)}),
     "cat concat concatenate": ("torch.cat([x, y], dim=1)", {"x": (2, 3), "y": (2, 4)}),

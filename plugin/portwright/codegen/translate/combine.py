@@ -24,7 +24,9 @@ def addmm(op: Operation) -> ast.expr:
 @row("baddbmm", "input batch1 batch2 beta=1 alpha=1")
 def baddbmm(op: Operation) -> ast.expr:
     product: ast.expr = quote("a @ b", a=op["batch1"], b=op["batch2"])
-    if op.value("alpha", 1) != 1:
+    if op.get("alpha") is None or set(op.constants("alpha")) == {1}:
+        op.value("alpha", 1)
+    else:
         product = quote("alpha * p", alpha=op["alpha"], p=product)
     betas = set(op.constants("beta"))
     if op.get("beta") is None or betas == {1}:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from portwright.errors import ExitCode, PortError, Problem
 from portwright.reference.probes import Probe
 from portwright.verify import tree
 from portwright.verify.capture.record import Call, call_with, hooked, is_tensor
@@ -75,7 +76,11 @@ def in_run(
     arguments = replace(probe, tensors={k: shadow.cast(v) for k, v in probe.tensors.items()}).arguments()
     paths = list(dict.fromkeys(call.module for call in calls))
     with shadow.run(), hooked(shadow.model, paths, None, after):
-        result = result_arrays(shadow.model(**arguments))
+        try:
+            result = result_arrays(shadow.model(**arguments))
+        except Exception as error:  # it asks values for their dtype, say
+            said = f"its run in {shadow.dtype}, which shows how {dtype} rounds, failed: {type(error).__name__}: {error}"
+            raise PortError(Problem("the reference", said), ExitCode.NOT_BUILT) from error
     return {
         name: figures(floored(distance(result[name], array), dtype))
         for name, array in reference.items()
