@@ -223,6 +223,18 @@ def runs(model: torch.nn.Module, probe: Probe) -> bool:
     return True
 
 
+def with_padding(model: torch.nn.Module, probe: Probe) -> list[Probe]:
+    """A given probe with padding where its mask has none; nothing where it has no mask of (batch, length)."""
+    mask = probe.tensors.get("attention_mask")
+    if mask is None or mask.ndim != 2 or mask.shape[1] < 3 or not bool((mask == 1).all()):
+        return []
+    padded = mask.clone()
+    padded[0, -(mask.shape[1] // 3) :] = 0
+    tensors = {**probe.tensors, "attention_mask": padded}
+    made = dataclasses.replace(probe, name=f"{probe.name}-padded", tensors=tensors)
+    return [made] if runs(model, made) else []
+
+
 def write_probe(path: Path, probe: Probe) -> None:
     """Write the inputs.safetensors form: tensors by argument name, the rest as metadata."""
     metadata = {

@@ -117,6 +117,8 @@ def unit_call(
         replaced = inlined(work, fids, emitted) if len(fids) == 1 else None
         if replaced is not None:
             out = ask(replaced, *[d for d in demands if d.kind != "call"])
+            if isinstance(replaced, ast.Name):  # `x = x` goes, and what the call gave must still be known
+                scope.relied += [d for d in demands if d.kind in ("arg", "origin")]
         if result_callees(scope, n):
             out.result_of = fids  # type: ignore[attr-defined]
         elif scope.is_tensor(n) and scope.is_last(n) and any(scope.is_outer(f) for f in fids):

@@ -21,7 +21,7 @@ from portwright.codegen.observe.seeing import CACHE_FIELDS
 from portwright.codegen.trace import Trace, write_trace
 from portwright.errors import ExitCode, PortError, Problem
 from portwright.reference.build import build, load_class, saved_config
-from portwright.reference.probes import MORE, PLANS, Plans, Probe, make_probes, read_probe
+from portwright.reference.probes import MORE, PLANS, Plans, Probe, make_probes, read_probe, with_padding
 from portwright.reference.redraw import redraw
 from portwright.workers import Emit, worker_main
 
@@ -48,6 +48,8 @@ def observe(
         model = build(reference, config, seed)
         redraw(model, seed)
         every = list(given) if given else make_probes(model, config, overrides, plans)
+        if given and plans is not PLANS:
+            every += [padded for p in given for padded in with_padding(model, p)]
         probes.append([p for p in every if p.observed])
     promoted: frozenset[tuple[str, int]] = frozenset()
     sources = SourceIndex()

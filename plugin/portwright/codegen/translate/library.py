@@ -209,7 +209,9 @@ def recurrent(op: Operation) -> ast.expr:
         return ast.Constant(None)
     if op.rank("attention_mask") != 2 or (op.get("cache") is not None and op.kinds("cache") != {"none"}):
         raise HoleError("a mask for a recurrent layer that is not (batch, length), or with a cache")
-    made = call("make_recurrent_mask", op["inputs_embeds"], mask)
+    made: ast.expr = call("make_recurrent_mask", op["inputs_embeds"], mask)
+    if op.scope.kinds(op.node) == {"none"}:  # the library leaves a mask out that hides nothing, and no run had another
+        made = quote("None if mx.all(m).item() else made", m=mask, made=made)
     return ask(made, Demand("snippet", "make_recurrent_mask"))
 
 
