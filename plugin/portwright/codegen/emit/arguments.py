@@ -67,6 +67,7 @@ class Holder:
     names: dict[str, None] = field(default_factory=dict)
     checks: dict[str, Assumption] = field(default_factory=dict)  # test over `self` -> what it guards
     written: set[str] = field(default_factory=set)  # fields that the port assigns
+    unset: dict[str, Any] = field(default_factory=dict)  # fields that no config had -> what the reference then takes
 
 
 def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[str]]:
@@ -80,6 +81,9 @@ def model_args(work: Work, assumptions: Iterable[Assumption]) -> tuple[str, set[
         found.setdefault(d.b, Holder(d.b)).written.add(d.a)
     outputs = () if cached else added_outputs(trace, found)  # mlx-lm takes logits, and nothing else
     place_checks(trace, found, (*assumptions, *outputs))
+    for (key, name), value in work.unset.items():
+        if key in found:
+            found[key].unset[name] = value
     ordered = [found[k] for k in inner_first(trace, found)]
     needs = {"dataclass", "fields"} if not cached or len(found) > 1 else {"dataclass"}
     texts = [text_of(trace, holder, found, needs, cached and not holder.key) for holder in ordered]
@@ -149,7 +153,7 @@ def text_of(trace: Trace, holder: Holder, found: Mapping[str, Holder], needs: se
             needs.add("field")
             optional.append(f"    {q}: {nested[q]} = field(default_factory=dict)")
             continue
-        default, known = default_of(trace, holder.key, q)
+        default, known = (holder.unset[q], True) if q in holder.unset else default_of(trace, holder.key, q)
         kind = type_of(trace, holder.key, q, default)
         if not known and is_always_saved(trace, holder.key, q):
             required.append(f"    {q}: {kind}")

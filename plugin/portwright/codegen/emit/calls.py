@@ -9,7 +9,7 @@ from typing import cast
 from portwright.codegen.emit.children import children_call
 from portwright.codegen.emit.choices import choices, key
 from portwright.codegen.emit.computed import read_computed
-from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds
+from portwright.codegen.emit.configs import config_demands, config_keys, field_of, holds, without_field
 from portwright.codegen.emit.construct import construct, is_own_module, with_bound
 from portwright.codegen.emit.globals import dtype, is_standard
 from portwright.codegen.emit.keywords import keyword_item
@@ -216,7 +216,7 @@ def getattr_call(scope: Scope, n: ast.Call) -> ast.expr:
         computed = any(field in properties_of(scope.program.trace, k) for k in config_keys(scope, n.args[0]))
         same = not isinstance(default, ast.Constant) or scope.kinds(default) == scope.kinds(n)
         if default is not None and not computed and same:
-            return scope.expr(default)
+            return ask(scope.expr(default), *without_field(scope, n, field, default))
     return scope.expr(ast.copy_location(attribute_like(n, title.value), n))
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from portwright.codegen.facts.record import Demand
-from portwright.codegen.holes import HoleError
+from portwright.codegen.holes import Assumption, HoleError
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
@@ -43,6 +43,19 @@ def field_of(scope: Scope, node: ast.AST, name: str) -> str:
 def config_demands(scope: Scope, node: ast.AST, field: str) -> list[Demand]:
     """That a field of these config objects is read."""
     return [Demand("config", field, key) for key in config_keys(scope, node)]
+
+
+def without_field(scope: Scope, n: ast.Call, field: str, default: ast.expr) -> list[Demand]:
+    """That a config says of a field what `getattr` gives where it has none: another may have it, and is refused."""
+    plain = isinstance(default, ast.Constant) and isinstance(default.value, (bool, int, float, str, type(None)))
+    if not plain or field.startswith("_") or scope.program.trace.config_style != "object":
+        return []
+    assert isinstance(default, ast.Constant)
+    same = ast.Is() if default.value is None or isinstance(default.value, bool) else ast.Eq()
+    test = ast.Compare(ast.Attribute(holder(scope, n.args[0]), field, ast.Load()), [same], [default])
+    taken = Assumption(scope.where(n), ast.unparse(n), True, "construction", ast.unparse(test))
+    scope.work.unset |= {(key, field): default.value for key in config_keys(scope, n.args[0])}
+    return [Demand("assume", taken)]
 
 
 def holds(scope: Scope, node: ast.AST, field: str) -> bool:

@@ -35,6 +35,7 @@ from portwright.codegen.tidy.narrow import narrowed
 from portwright.codegen.tidy.overwritten import without_overwritten
 from portwright.codegen.tidy.sweep import swept
 from portwright.codegen.tidy.unread import without_unread
+from portwright.codegen.trace import Plain
 from portwright.codegen.translate.decorators import decorated
 
 
@@ -77,6 +78,7 @@ class Work:
         self.demanded: list[Demand] = []  # of functions that may have been translated before
         self.started: set[str] = set()
         self.scopes: dict[str, Scope] = {}
+        self.unset: dict[tuple[str, str], Plain] = {}  # (config class, field that no config had) -> what is taken then
         self.stays_none: dict[tuple[str, str], bool] = {}  # attributes of classes that no constructor sets
         self.call = emit_call
 
