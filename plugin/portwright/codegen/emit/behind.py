@@ -22,12 +22,12 @@ def named_fields(scope: Scope, node: ast.expr) -> str:
 
 
 def given_fields(scope: Scope, n: ast.Call, callee: Function, given: dict[str, ast.expr]) -> Iterator[Demand]:
-    """What a call site says about the callee's parameters: the fields behind each, and behind the call itself."""
+    """What a call site says about the callee's parameters: the fields behind each, or else behind the call itself."""
     if callee.fid not in scope.program.constructing or scope.trace.fid not in scope.program.constructing:
         return
     whole = frozenset().union(*(fields_behind(scope, test) for test in tests_around(scope, n)))
     for q, value in given.items():
-        yield Demand("behind", callee.fid, q, whole | fields_behind(scope, value))
+        yield Demand("behind", callee.fid, q, fields_behind(scope, value) or whole)
 
 
 def fields_behind(scope: Scope, node: ast.expr) -> frozenset[str]:
@@ -58,9 +58,12 @@ def _name(scope: Scope, name: str, found: set[str], asked: set[tuple[str, str]])
         if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store):
             s = next(a for a in ancestors(scope, n) if isinstance(a, (ast.stmt, ast.comprehension, ast.NamedExpr)))
             source = s.iter if isinstance(s, (ast.For, ast.comprehension)) else getattr(s, "value", None)
-            for part in (source, *tests_around(scope, n)):
-                if part is not None:
-                    _collect(scope, part, found, asked)
+            before = len(found)
+            if source is not None:
+                _collect(scope, source, found, asked)
+            if len(found) == before:  # a literal: what decides is whether it is bound
+                for test in tests_around(scope, n):
+                    _collect(scope, test, found, asked)
 
 
 def _attribute(scope: Scope, attr: str, found: set[str], asked: set[tuple[str, str]]) -> None:
