@@ -22,9 +22,9 @@ class ModelArgs:
 
     def __post_init__(self):
         refuse(self, self.pool.lower() != "avg", "pool")
+        refuse(self, len(self.pool) <= 0, "pool")
         refuse(self, self.norm_layer, "norm_layer")
         refuse(self, self.act_layer is not None, "act_layer")
-        refuse(self, len(self.pool) <= 0, "pool")
 
     @classmethod
     def from_dict(cls, config: dict) -> "ModelArgs":
