@@ -117,7 +117,7 @@ def ports(job: dict[str, Any]) -> list[dict[str, Any]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    portmap = json.loads((Path(job["port"]) / "portmap.json").read_text())
+    portmap = json.loads((Path(job.get("portmap", job["port"])) / "portmap.json").read_text())
     return [
         r if "skipped" in r else {**r, **verdict(module, portmap["params"], r, job["tolerance"])}
         for r in job["references"]
@@ -221,11 +221,30 @@ def generality(cases: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]
     able = [n for n, b in enumerate(built) if isinstance(b, list) and not reports[n]["error"]]
     graded = run_side("ports", [{**jobs[n], "port": made[n]["out"], "references": built[n]} for n in able], folder)
     for n, result in zip(able, graded, strict=True):
-        reports[n]["variants"] = result
+        reports[n]["variants"] = [again(jobs[n], made[n]["out"], v, folder) for v in result]
     for n, b in enumerate(built):
         if not isinstance(b, list):
             reports[n]["error"] = reports[n]["error"] or b["error"]
     return reports
+
+
+def again(job: dict[str, Any], port: str, variant: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A variant whose weights the port's own map could not place, with the map of a port generated from that variant.
+
+    A map says what the layers of its own config hold; those that only another config has can be of another kind.
+    """
+    from bench import run_side
+
+    if not variant.get("why", "").startswith("weights:"):
+        return variant
+    made = folder / f"again{len(list(folder.glob('again*')))}"
+    config = json.loads((Path(variant["folder"]) / "config.json").read_text())
+    made.mkdir()
+    run_side("observe", [{**job, "configs": [config], "out": str(made / "trace")}], made)
+    run_side("generate", [{"trace": str(made / "trace"), "out": str(made / "port"), "licence": None}], made)
+    reference = {k: v for k, v in variant.items() if k not in ("verdict", "why")}
+    retried = {**job, "port": port, "portmap": str(made / "port"), "references": [reference]}
+    return dict(run_side("ports", [retried], made)[0][0])
 
 
 def findings(report: dict[str, Any]) -> list[dict[str, Any]]:
