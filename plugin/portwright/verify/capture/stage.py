@@ -149,12 +149,10 @@ def measure_reference(
                 if name == "float32" or "long" not in probe.tags:  # 16 bits are slow here, and say nothing of positions
                     entry = entries[number]["noise"]
                     entry[name] = noise.in_run(probe, recorded[number], shadow, store, results[number], name)
-        except RuntimeError as error:
+        except PortError as error:
             if name == "float32":
                 raise
-            emit.log(
-                f"the reference cannot run in {name}: {error}"
-            )  # a port in it will be told that it was not measured
+            emit.log(str(error))  # a port in this dtype will be told that it was not measured
             continue
         if name == "float32":
             for call in calls:
