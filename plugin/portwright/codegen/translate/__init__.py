@@ -15,6 +15,7 @@ def load_rows() -> None:
         indexing,
         losses,
         neural,
+        pixels,
         rearranged,
         reduce,
         scatter,

@@ -302,30 +302,6 @@ def adaptive_maximum(op: Operation) -> ast.expr:
     return outward(op, made) if op.is_last() else to_last(made, rank)
 
 
-@row("pixel_shuffle", "input upscale_factor")
-def pixel_shuffle(op: Operation) -> ast.expr:
-    return quote(
-        "x.reshape(*x.shape[:-3], -1, r, r, *x.shape[-2:]).transpose(0, 1, 4, 2, 5, 3)"
-        ".reshape(x.shape[0], -1, x.shape[-2] * r, x.shape[-1] * r)",
-        x=four(op), r=op["upscale_factor"],
-    )  # fmt: skip
-
-
-@row("pixel_unshuffle", "input downscale_factor")
-def pixel_unshuffle(op: Operation) -> ast.expr:
-    return quote(
-        "x.reshape(*x.shape[:2], x.shape[2] // r, r, x.shape[3] // r, r).transpose(0, 1, 3, 5, 2, 4)"
-        ".reshape(x.shape[0], -1, x.shape[2] // r, x.shape[3] // r)",
-        x=four(op), r=op["downscale_factor"],
-    )  # fmt: skip
-
-
-def four(op: Operation) -> ast.expr:
-    if op.rank() != 4:
-        raise HoleError(f"{op.name} of a tensor that is not of rank 4")
-    return op["input"]
-
-
 @row("group_norm", "input num_groups weight=None bias=None eps=1e-05")
 def group_norm(op: Operation) -> ast.expr:
     """Mean and variance over each group of channels, in the reference's own layout."""

@@ -12,6 +12,7 @@ from portwright.codegen.translate.mask_functions import IMPORTS as MASK_IMPORTS
 from portwright.codegen.translate.mask_functions import SNIPPETS as MASK_SNIPPETS
 from portwright.codegen.translate.packing import IMPORTS as PACKING_IMPORTS
 from portwright.codegen.translate.packing import SNIPPETS as PACKING_SNIPPETS
+from portwright.codegen.translate.pixels import SNIPPETS as PIXEL_SNIPPETS
 from portwright.codegen.translate.recurrent import NEEDS as RECURRENT_NEEDS
 from portwright.codegen.translate.recurrent import SNIPPETS as RECURRENT_SNIPPETS
 from portwright.codegen.translate.scatter import NEEDS as SCATTER_NEEDS
@@ -247,6 +248,7 @@ SNIPPETS = {
     **SCATTER_SNIPPETS,
     **INDEX_SNIPPETS,
     **PACKING_SNIPPETS,
+    **PIXEL_SNIPPETS,
     **SHARED_SNIPPETS,
     **SPECTRAL_SNIPPETS,
     **MASK_SNIPPETS,

@@ -21,6 +21,20 @@ class ModelArgs:
         return cls(**{k: v for k, v in config.items() if k in names})
 
 
+def shuffle_pixels(x, factor):
+    """Spread channels over `factor` times as many rows and columns; channels are last."""
+    b, h, w, _ = x.shape
+    x = x.reshape(b, h, w, -1, factor, factor).transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(b, h * factor, w * factor, -1)
+
+
+def unshuffle_pixels(x, factor):
+    """Gather each square of `factor` rows and columns in the channels, which are last."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // factor, factor, w // factor, factor, c)
+    return x.transpose(0, 1, 3, 5, 2, 4).reshape(b, h // factor, w // factor, -1)
+
+
 class PreciseGroupNorm(nn.GroupNorm):
     """A group norm that averages axis by axis: one sum over a whole picture would cost float32 its last digits."""
 
@@ -84,6 +98,10 @@ class Model(nn.Module):
         y = mx.repeat(mx.repeat(y, 2, axis=1), 2, axis=2)
         b, h, w, c = y.shape
         x = x + y
-        return self.head(mx.mean(x, axis=(1, 2))), x.transpose(0, 3, 1, 2).reshape(
-            b, c, h * w
+        finer, coarser = shuffle_pixels(x, 2), unshuffle_pixels(x, 2)
+        return (
+            self.head(mx.mean(x, axis=(1, 2))),
+            x.transpose(0, 3, 1, 2).reshape(b, c, h * w),
+            finer.transpose(0, 3, 1, 2),
+            coarser.transpose(0, 3, 1, 2),
         )

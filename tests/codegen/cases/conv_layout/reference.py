@@ -29,4 +29,5 @@ class Pyramid(nn.Module):
         y = F.interpolate(y, scale_factor=2.0, mode="nearest")
         b, c, h, w = y.shape
         x = x + y
-        return self.head(x.mean(dim=(2, 3))), x.reshape(b, c, h * w)
+        finer, coarser = F.pixel_shuffle(x, 2), F.pixel_unshuffle(x, 2)
+        return self.head(x.mean(dim=(2, 3))), x.reshape(b, c, h * w), finer, coarser
