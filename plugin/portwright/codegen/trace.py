@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Plain = Any  # None, bool, int, float or str
+PLAIN_KINDS = frozenset({"none", "bool", "int", "float", "str"})  # the kinds that `Seen` calls such values
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from portwright.codegen.runtime.experts import switched
 from portwright.codegen.runtime.root import renamed_arguments, root_methods
 from portwright.codegen.tidy.attributes import without_own_attributes
 from portwright.codegen.tidy.own_config import without_own_config
-from portwright.codegen.trace import FunctionTrace, Plain
+from portwright.codegen.trace import PLAIN_KINDS, FunctionTrace, Plain
 from portwright.codegen.translate.constructors import CONSTRUCTORS
 
-PLAIN = frozenset({"int", "float", "str", "bool", "none"})  # kinds of values that are no part of a model
 QUANTIZE_CALL = "if config.quantization is not None:\n    quantize(self, config.quantization)"
 
 
@@ -69,7 +68,7 @@ def function_node(work: Work, done: Finished) -> ast.FunctionDef:
         None,
         type_params=[],
     )  # type: ignore[call-arg,unused-ignore]
-    made.plain = {q for q in names if q in trace.params and trace.params[q].kinds <= PLAIN}  # type: ignore[attr-defined]
+    made.plain = {q for q in names if q in trace.params and trace.params[q].kinds <= PLAIN_KINDS}  # type: ignore[attr-defined]
     return renamed_arguments(made) if cached and done.fid == work.program.trace.entry else made
 
 

@@ -16,6 +16,7 @@ from portwright.codegen.emit.work import Work
 from portwright.codegen.holes import Assumption, Hole
 from portwright.codegen.idioms.capped_attention import BOOLEAN as CAPPED_BOOLEAN
 from portwright.codegen.idioms.capped_attention import SNIPPET as CAPPED
+from portwright.codegen.quote import loads
 from portwright.codegen.runtime.experts import CALL, SNIPPET
 from portwright.codegen.trace import Trace
 from portwright.codegen.translate.snippets import IMPORTS, NEEDS
@@ -248,10 +249,11 @@ def file_text(work: Work, command: str, licence: dict[str, Any] | None) -> str:
 def called_texts(known: dict[str, str], parts: list[str]) -> list[str]:
     """The carried functions that something calls: tidying may have removed what asked for one."""
     kept: list[str] = []
+    read = {name for part in parts for name in loads(ast.parse(part))}
     for name, text in reversed(known.items()):  # what one needs stands before it
-        read = {n.id for part in (*parts, *kept) for n in ast.walk(ast.parse(part)) if isinstance(n, ast.Name)}
         if name in read or not re.search(rf"^(def|class) {name}\b", text, re.MULTILINE):
             kept.insert(0, text)
+            read |= loads(ast.parse(text))
     return kept
 
 

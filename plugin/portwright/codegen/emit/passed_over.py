@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from portwright.codegen.emit.stores import ancestors
 from portwright.codegen.facts.record import Demand
 from portwright.codegen.source import number
 
@@ -39,18 +41,13 @@ def unreached_stores(scope: Scope) -> dict[str, list[tuple[ast.Name, ast.expr]]]
 
 def one_sided(scope: Scope, node: ast.AST) -> ast.expr | None:
     """The test of the outermost branch around a node that always went the other way."""
-    found, inner, outer = None, node, scope.function.parents.get(node)
-    while outer is not None:
+    for inner, outer in reversed(list(pairwise([node, *ancestors(scope, node)]))):
         if isinstance(outer, (ast.If, ast.While)) and inner is not outer.test:
             truth = scope.truth(outer.test)
             if len(truth) == 1 and (inner in outer.body) != next(iter(truth)):
-                found = outer.test
-        inner, outer = outer, scope.function.parents.get(outer)
-    return found
+                return outer.test
+    return None
 
 
 def is_looped(scope: Scope, node: ast.AST) -> bool:
-    outer = scope.function.parents.get(node)
-    while outer is not None and not isinstance(outer, (ast.For, ast.While)):
-        outer = scope.function.parents.get(outer)
-    return outer is not None
+    return any(isinstance(a, (ast.For, ast.While)) for a in ancestors(scope, node))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from portwright.codegen.emit.behind import given_fields
 from portwright.codegen.emit.choices import choices, chosen_keywords
-from portwright.codegen.emit.keywords import passed_on, spread
+from portwright.codegen.emit.keywords import is_own, passed_on, spread
 from portwright.codegen.emit.names import empty_variadic
 from portwright.codegen.emit.provenance import traced
 from portwright.codegen.emit.results import result_callees
@@ -138,8 +138,7 @@ def by_position(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> bool:
 
 def is_passed_on(scope: Scope, node: ast.expr) -> bool:
     """Whether `**x` hands on the function's own keywords, and none that counts arrived by it."""
-    own = scope.tree.args.kwarg
-    return own is not None and isinstance(node, ast.Name) and node.id == own.arg and not scope.trace.starred
+    return is_own(scope, node) and not scope.trace.starred
 
 
 def positional_call(scope: Scope, n: ast.Call, callees: tuple[Callee, ...]) -> ast.expr:
@@ -274,15 +273,9 @@ def evidence(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> l
 def handed_on(scope: Scope, n: ast.Call, callee: Function, given: Arguments) -> list[Demand]:
     """Callables that arrive through our own **kwargs: whoever gives them says what chose them."""
     through = [q for q in sorted(scope.seen(n).starred - given.named.keys()) if (callee.fid, q) in scope.facts.chosen]
-    if through and not all(is_own_keywords(scope, d) for d in given.dynamic):
+    if through and not all(is_own(scope, d) for d in given.dynamic):
         raise HoleError(f"{through[0]}, which is called, arrives by ** of a dict")
     return [Demand("chosen", scope.trace.fid, q) for q in through]
-
-
-def is_own_keywords(scope: Scope, node: ast.expr) -> bool:
-    """Whether `**x` is the function's own **kwargs."""
-    own = scope.tree.args.kwarg
-    return own is not None and isinstance(node, ast.Name) and node.id == own.arg
 
 
 def origins(scope: Scope, callee: Function, given: Arguments, named: list[str]) -> list[Demand]:

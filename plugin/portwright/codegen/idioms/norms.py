@@ -9,10 +9,10 @@ import mlx.core as mx
 import numpy as np
 
 from portwright.codegen.program import Program
-from portwright.codegen.trace import ModuleTrace, SampleCall
+from portwright.codegen.trace import PLAIN_KINDS, ModuleTrace, SampleCall
 
 TOLERANCE = 2e-6
-PLAIN = frozenset({"none", "bool", "int", "float", "str", "tuple", "list", "size", "dtype", "device"})
+PLAIN = PLAIN_KINDS | {"tuple", "list", "size", "dtype", "device"}
 
 
 @dataclass(frozen=True)

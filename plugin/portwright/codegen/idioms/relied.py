@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from portwright.codegen.facts.record import Demand, ask
 from portwright.codegen.holes import raise_error
+from portwright.codegen.trace import PLAIN_KINDS
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
-
-PLAIN = frozenset({"int", "float", "bool", "str", "none"})
 
 
 def tests_in(tree: ast.AST) -> Iterator[ast.expr]:
@@ -35,11 +34,12 @@ def guarded(scope: Scope, made: ast.stmt, proved: frozenset[str]) -> list[ast.st
     """
     from portwright.codegen.emit.prune import decide
 
+    reads = own_reads(scope)
     asked: list[ast.AST] = []
     checks: list[ast.stmt] = []
     for test in tests_in(scope.tree):
         asked += ast.walk(test)
-        if len(scope.truth(test)) != 1 or not reads_object(scope, test):
+        if len(scope.truth(test)) != 1 or not any(n in reads for n in ast.walk(test)):
             continue
         decision = decide(scope, test)
         ask(made, *decision.demands)
@@ -53,22 +53,17 @@ def guarded(scope: Scope, made: ast.stmt, proved: frozenset[str]) -> list[ast.st
             ask(made, Demand("assume", decision.assumption))
         else:
             return None
-    if not all(n in asked or is_harmless(scope, n, proved) for n in own_reads(scope)):
+    if not all(n in asked or is_harmless(scope, n, proved) for n in reads):
         return None
     return [*checks, made]
 
 
-def reads_object(scope: Scope, test: ast.expr) -> bool:
-    """Whether a test asks of the object that the function belongs to; of arguments, every recorded call tells."""
-    return any(n in own_reads(scope) for n in ast.walk(test))
-
-
 def own_reads(scope: Scope) -> list[ast.Attribute]:
-    """The reads of plain values that the first parameter holds."""
+    """The reads of plain values that the first parameter holds; of other arguments, every recorded call tells."""
     found = []
     for n in scope.function.nodes:
         own = isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == scope.params[0]
-        if own and scope.kinds(n) and scope.kinds(n) <= PLAIN and n.attr != "training":  # type: ignore[attr-defined]
+        if own and scope.kinds(n) and scope.kinds(n) <= PLAIN_KINDS and n.attr != "training":  # type: ignore[attr-defined]
             found.append(n)
     return found  # type: ignore[return-value]
 

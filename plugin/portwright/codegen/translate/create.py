@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from portwright.codegen.emit.scalars import stays_number
 from portwright.codegen.holes import HoleError
 from portwright.codegen.quote import call, quote, tuple_of
-from portwright.codegen.translate.registry import Layout, Operation, row, template
+from portwright.codegen.translate.registry import Operation, row, template
 
 if TYPE_CHECKING:
     from portwright.codegen.emit.scope import Scope
@@ -59,14 +59,6 @@ FILLED = {
 @row("zeros ones empty", "*size dtype=None")
 def filled(op: Operation) -> ast.expr:
     return call(FILLED[op.name], shape(op), dtype=dtype_of(op))
-
-
-@row("zeros_like empty_like ones_like", "input dtype=None", Layout.ELEMENTWISE)
-def filled_like(op: Operation) -> ast.expr:
-    """MLX's take no dtype."""
-    made = call("mx.ones_like" if op.name == "ones_like" else "mx.zeros_like", op["input"])
-    dtype = dtype_of(op)
-    return quote("x.astype(d)", x=made, d=dtype) if dtype is not None else made
 
 
 @row("new_zeros new_ones new_empty", "input *size dtype=None")
